@@ -1,0 +1,30 @@
+{
+  "targets": [
+    {
+      "target_name": "tapbridge",
+      "sources": [
+        "native/addon.cc",
+        "native/burst_io.cc",
+        "native/burst_io_object.cc",
+        "native/icmp_echo.cc",
+        "native/netlink.cc",
+        "native/netns.cc",
+        "native/packet_socket.cc",
+        "native/tap.cc",
+        "native/waker.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "<!(node -p \"require('node-api-headers').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
+      "cflags_cc": ["-std=c++20", "-fexceptions", "-Wall", "-Wextra", "-Werror"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"]
+    },
+    {
+      "target_name": "traffic",
+      "sources": ["native/traffic/addon.cc", "native/traffic/tcp.cc", "native/traffic/udp.cc"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "<!(node -p \"require('node-api-headers').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
+      "cflags_cc": ["-std=c++20", "-fexceptions", "-Wall", "-Wextra", "-Werror"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"]
+    }
+  ]
+}

@@ -1,0 +1,126 @@
+/**
+ * Counters: float64 columns in memory every thread can read. The engine is the only writer, so plain adds suffice; a 64-bit aligned
+ * float64 is read whole on the machines Node runs on, and counts whole frames exactly up to 2^53.
+ *
+ * Conservation (rule L5): for each bridge, over its ports,
+ *   rx_frames            = rx_* drops + arp_answered + unicast + flooded
+ *   unicast + flood copies + made = tx_frames + tx_* drops + fault drops
+ */
+
+/** What a port counts. Every name that starts with rx_ or tx_ and is no plain total is a drop with its reason. */
+export const PORT_COUNTERS = [
+  'rx_frames',
+  'rx_bytes',
+  'rx_packets',
+  'tx_frames',
+  'tx_bytes',
+  'tx_packets',
+  'unicast',
+  'flooded',
+  'arp_answered',
+  'flood_copies',
+  'made',
+  'rx_malformed',
+  'rx_bad_vnet',
+  'rx_port_down',
+  'rx_src_invalid',
+  'rx_reserved',
+  'rx_guard',
+  'rx_fault',
+  'rx_overrun',
+  'tx_filtered',
+  'tx_too_big',
+  'tx_full',
+  'tx_port_down',
+  'tx_refused',
+  'tx_unsegmentable',
+  'tx_fault',
+  'tx_partial',
+] as const;
+export type PortCounter = (typeof PORT_COUNTERS)[number];
+
+/** What a bridge counts beside its ports. */
+export const BRIDGE_COUNTERS = [
+  'fdb_learned',
+  'fdb_moved',
+  'fdb_aged',
+  'fdb_full',
+  'arp_requests',
+  'arp_answered',
+  'arp_flooded',
+  'arp_probes',
+  'arp_conflicts',
+  'arp_rate_limited',
+  'neighbors_full',
+] as const;
+export type BridgeCounter = (typeof BRIDGE_COUNTERS)[number];
+
+/** Position of each counter in its block, known to the compiler by name. */
+function positions<Name extends string>(names: readonly Name[]): Readonly<Record<Name, number>> {
+  return Object.freeze(Object.fromEntries(names.map((name, index) => [name, index]))) as Record<Name, number>;
+}
+
+export const PORT = positions(PORT_COUNTERS);
+export const BRIDGE = positions(BRIDGE_COUNTERS);
+
+/** Reasons, in words, of every counter that is a drop. */
+export const DROP_REASONS = {
+  rx_malformed: 'shorter than its headers, or longer than any frame',
+  rx_bad_vnet: 'virtio-net header contradicts the frame',
+  rx_port_down: 'the port is disabled',
+  rx_src_invalid: 'source address is a group or zero',
+  rx_reserved: 'reserved group address, never relayed',
+  rx_guard: 'source address belongs to the gateway, or is not allowed on a locked port',
+  rx_fault: 'lost by the fault injector on the way in',
+  rx_overrun: 'no room left in the batch for a frame made in TypeScript',
+  tx_filtered: 'its destination is behind the port it came from, isolated, or does not take this class of flood',
+  tx_too_big: 'longer than the MTU of the egress port',
+  tx_full: 'the egress queue is full',
+  tx_port_down: 'the egress interface is down or gone',
+  tx_refused: 'the kernel refused the frame',
+  tx_unsegmentable: 'a super-frame whose headers cannot be segmented for a port without offloads',
+  tx_fault: 'lost by the fault injector on the way out',
+} as const satisfies Partial<Record<PortCounter, string>>;
+
+export type DropReason = keyof typeof DROP_REASONS;
+
+/** A block of counters per owner (port or bridge) in one shared buffer. */
+export class Counters<Name extends string> {
+  readonly values: Float64Array;
+  readonly stride: number;
+  private readonly names: readonly Name[];
+
+  constructor(names: readonly Name[], owners: number, memory?: SharedArrayBuffer) {
+    this.names = names;
+    this.stride = names.length;
+    this.values = new Float64Array(memory ?? new SharedArrayBuffer(owners * names.length * 8));
+  }
+
+  get memory(): SharedArrayBuffer {
+    return this.values.buffer as SharedArrayBuffer;
+  }
+
+  add(owner: number, counter: number, amount: number): void {
+    this.values[owner * this.stride + counter] += amount;
+  }
+
+  get(owner: number, counter: number): number {
+    return this.values[owner * this.stride + counter];
+  }
+
+  clear(owner: number): void {
+    this.values.fill(0, owner * this.stride, (owner + 1) * this.stride);
+  }
+
+  /** All counters of an owner by name: for the API and tests, not for the loop. */
+  snapshot(owner: number): Record<Name, number> {
+    const result = {} as Record<Name, number>;
+    for (let index = 0; index < this.stride; index++) {
+      result[this.names[index]] = this.values[owner * this.stride + index];
+    }
+    return result;
+  }
+}
+
+export type PortCounters = Counters<PortCounter>;
+export type BridgeCounters = Counters<BridgeCounter>;
