@@ -1,0 +1,114 @@
+#include "icmp_echo.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "clock.h"
+#include "descriptor.h"
+
+namespace tapbridge {
+namespace {
+
+constexpr size_t kMaxMessage = 65535;
+
+// RFC 1071.
+uint16_t checksum(const uint8_t* bytes, size_t length) {
+  uint32_t sum = 0;
+  for (size_t at = 0; at + 1 < length; at += 2) {
+    uint16_t word;
+    std::memcpy(&word, bytes + at, sizeof word);
+    sum += word;
+  }
+  if (length % 2 != 0) {
+    uint16_t word = 0;
+    std::memcpy(&word, bytes + length - 1, 1);
+    sum += word;
+  }
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~(sum + (sum >> 16)));
+}
+
+}  // namespace
+
+int64_t icmp_echo(const std::string& address, uint16_t sequence, int payload_bytes, int64_t timeout_millis) {
+  sockaddr_in target{};
+  target.sin_family = AF_INET;
+  if (::inet_pton(AF_INET, address.c_str(), &target.sin_addr) != 1) {
+    return -EINVAL;
+  }
+  // A raw socket needs CAP_NET_RAW; a datagram socket only net.ipv4.ping_group_range, and then the kernel chooses the identifier.
+  bool raw = true;
+  Descriptor socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP));
+  if (!socket && errno == EPERM) {
+    raw = false;
+    socket.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP));
+  }
+  if (!socket) {
+    return -errno;
+  }
+  // Connected, so that only this host is heard and its ICMP errors come back as errno.
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0) {
+    return -errno;
+  }
+  const std::unique_ptr<uint8_t[]> buffer(new (std::nothrow) uint8_t[kMaxMessage]());
+  if (buffer == nullptr) {
+    return -ENOMEM;
+  }
+  uint16_t identifier = 0;
+  if (::getrandom(&identifier, sizeof identifier, 0) != sizeof identifier) {
+    return -errno;
+  }
+  icmphdr request{};
+  request.type = ICMP_ECHO;
+  request.un.echo.id = identifier;
+  request.un.echo.sequence = htons(sequence);
+  const size_t length = sizeof request + static_cast<size_t>(payload_bytes);
+  for (int at = 0; at < payload_bytes; at++) {
+    buffer[sizeof request + static_cast<size_t>(at)] = static_cast<uint8_t>(at);
+  }
+  std::memcpy(buffer.get(), &request, sizeof request);
+  request.checksum = checksum(buffer.get(), length);
+  std::memcpy(buffer.get(), &request, sizeof request);
+
+  const int64_t start = monotonic_nanos();
+  if (::send(socket.get(), buffer.get(), length, 0) < 0) {
+    return -errno;
+  }
+  const int64_t deadline = start + timeout_millis * 1'000'000;
+  for (;;) {
+    const ssize_t count = ::recv(socket.get(), buffer.get(), kMaxMessage, 0);
+    const int64_t now = monotonic_nanos();
+    if (count < 0 && errno != EAGAIN && errno != EINTR) {
+      return -errno;
+    }
+    if (count > 0) {
+      const size_t at = raw ? size_t{buffer[0] & 0x0fU} * 4 : 0;
+      icmphdr reply;
+      if (static_cast<size_t>(count) >= at + sizeof reply) {
+        std::memcpy(&reply, buffer.get() + at, sizeof reply);
+        if (reply.type == ICMP_ECHOREPLY && reply.un.echo.sequence == request.un.echo.sequence && (!raw || reply.un.echo.id == identifier)) {
+          return now - start;
+        }
+      }
+      continue;
+    }
+    if (now >= deadline) {
+      return -ETIMEDOUT;
+    }
+    pollfd poll{socket.get(), POLLIN, 0};
+    static_cast<void>(::poll(&poll, 1, static_cast<int>(std::min<int64_t>((deadline - now - 1) / 1'000'000 + 1, 60'000))));
+  }
+}
+
+}  // namespace tapbridge

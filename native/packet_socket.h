@@ -1,0 +1,21 @@
+// AF_PACKET sockets bound to one interface.
+#pragma once
+
+#include <string>
+
+namespace tapbridge {
+
+struct PacketRequest {
+  std::string interface;
+  int netns = -1;
+  bool vnet_header = false;
+  bool promiscuous = false;
+  bool ignore_outgoing = false;
+};
+
+// A non-blocking descriptor or -errno.
+int open_packet(const PacketRequest& request);
+// 0 when the descriptor is a raw packet socket whose vnet header has exactly that size (0: none), else -errno.
+int check_packet(int descriptor, int header_bytes);
+
+}  // namespace tapbridge
