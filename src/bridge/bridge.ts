@@ -1,0 +1,247 @@
+/**
+ * The bridge: decides about every frame of a burst, in the fixed order of rule A.1.
+ *
+ *     frame ─▶ well formed? ─▶ source valid? ─▶ guard ─▶ learn ─▶ reserved? ─▶ ARP proxy ─▶ FDB ─┬─▶ one port
+ *                                                                                                └─▶ flood list
+ *
+ * Pass one only: the outcome is a place on an egress list. Whether a flooded frame may leave a certain port is decided in pass two,
+ * where that port's flags are at hand (engine/push.ts). Bytes of a bridged frame are never altered (L3).
+ *
+ * Frames come in bursts of one port, and bursts are mostly one conversation: the last source and the last destination are remembered
+ * for the burst, so a stream costs two comparisons instead of two lookups.
+ */
+import { type Batch, VNET_BYTES } from '../core/batch.js';
+import { BRIDGE, type BridgeCounters, PORT, type PortCounters } from '../core/counters.js';
+import { validate } from '../offload/validate.js';
+import { wirePackets } from '../offload/wire-packets.js';
+import * as ethernet from '../wire/ethernet.js';
+import { isBroadcast, isGroup, isZero } from '../wire/mac-address.js';
+import * as vlan from '../wire/vlan.js';
+import * as vnet from '../wire/vnet-header.js';
+import { ArpProxy } from './arp-proxy.js';
+import { type Egress, FloodClass } from './egress.js';
+import { EntryKind, Fdb, fdbKey, Learned } from './fdb.js';
+import { NeighborTable } from './neighbor-table.js';
+import { Notices } from './notices.js';
+import { Flag, type PortTable } from './port-table.js';
+
+/** Neighbors a bridge remembers at most. */
+const NEIGHBOR_LIMIT = 8192;
+
+/** No port: flood. */
+const UNKNOWN = -1;
+
+/** 01-80-C2-00-00-00 … 0F: for the bridges of one link, not relayed (IEEE 802.1Q table 8-1). */
+function isReservedGroup(high: number, low: number): boolean {
+  return high === 0x0180 && (low & ~0xf) === (0xc2000000 | 0);
+}
+
+export interface BridgeOptions {
+  /** Seconds without traffic after which a learned MAC is forgotten; 0: never learn, always flood. */
+  ageingSeconds: number;
+  /** Learned MACs the table holds at most; fixed when the bridge is made. */
+  fdbLimit: number;
+  /** Whether the bridge answers ARP requests for neighbors it knows. */
+  arpProxy: boolean;
+  /** Subnet whose addresses are learned and answered, or null for any. */
+  subnet: { network: number; prefix: number } | null;
+  /** Bit n lets 01-80-C2-00-00-0n pass. 0 passes whatever the mask says, 1 and 2 never do. */
+  groupForwardMask: number;
+}
+
+export class Bridge {
+  readonly index: number;
+  readonly fdb: Fdb;
+  readonly neighbors: NeighborTable;
+  readonly arp: ArpProxy;
+  readonly notices = new Notices();
+  private readonly ports: PortTable;
+  private readonly counters: BridgeCounters;
+  private readonly portCounters: PortCounters;
+  private groupForwardMask = 0;
+
+  constructor(index: number, options: BridgeOptions, ports: PortTable, counters: BridgeCounters, portCounters: PortCounters) {
+    this.index = index;
+    this.ports = ports;
+    this.counters = counters;
+    this.portCounters = portCounters;
+    this.fdb = new Fdb(options.fdbLimit, options.ageingSeconds, ports.capacity);
+    this.neighbors = new NeighborTable(NEIGHBOR_LIMIT);
+    this.arp = new ArpProxy(index, options.arpProxy, ports, this.fdb, this.neighbors, this.notices, counters, portCounters);
+    this.configure(options);
+  }
+
+  configure(options: Partial<BridgeOptions>): void {
+    if (options.ageingSeconds !== undefined) {
+      this.fdb.ageing = options.ageingSeconds;
+    }
+    if (options.arpProxy !== undefined) {
+      this.arp.enabled = options.arpProxy;
+    }
+    if (options.subnet !== undefined) {
+      this.arp.setSubnet(options.subnet);
+    }
+    if (options.groupForwardMask !== undefined) {
+      // Bits 1 and 2 (PAUSE, slow protocols) are closed whatever the mask says, bit 0 (STP) is open as in a kernel bridge without STP.
+      this.groupForwardMask = (options.groupForwardMask & ~0b110) | 0b001;
+    }
+  }
+
+  /** Classifies frames [from, to) of the batch, all received on `port`, onto egress lists. */
+  classify(batch: Batch, from: number, to: number, port: number, egress: Egress): void {
+    const { bytes, at: ats, length: lengths } = batch;
+    const { fdb, portCounters } = this;
+    const seconds = batch.seconds;
+    const flags = this.ports.flags[port];
+    let octets = 0;
+    let frames = 0;
+    let packets = 0;
+    let unicast = 0;
+    let flooded = 0;
+    let sourceLow = 0;
+    let sourceKey = -1;
+    let sourceDenied = false;
+    let targetLow = 0;
+    let targetKey = -1;
+    let target = UNKNOWN;
+
+    for (let frame = from; frame < to; frame++) {
+      const length = lengths[frame];
+      if (length === 0) {
+        continue;
+      }
+      frames++;
+      octets += length;
+      packets++;
+      if ((flags & Flag.up) === 0) {
+        portCounters.add(port, PORT.rx_port_down, 1);
+        continue;
+      }
+      if (length < ethernet.HEADER_BYTES) {
+        portCounters.add(port, PORT.rx_malformed, 1);
+        continue;
+      }
+      const at = ats[frame];
+      if ((vnet.flags(bytes, at - VNET_BYTES) | vnet.gsoType(bytes, at - VNET_BYTES)) !== 0) {
+        if (validate(bytes, at, length) !== 0) {
+          portCounters.add(port, PORT.rx_bad_vnet, 1);
+          continue;
+        }
+        packets += wirePackets(bytes, at, length) - 1;
+      }
+
+      const low = ethernet.sourceLow(bytes, at);
+      const high = ethernet.sourceHigh(bytes, at);
+      if (isGroup(high) || isZero(high, low)) {
+        portCounters.add(port, PORT.rx_src_invalid, 1);
+        continue;
+      }
+      const type = ethernet.etherType(bytes, at);
+      let vid = 0;
+      if (vlan.isTag(type)) {
+        if (length < ethernet.HEADER_BYTES + vlan.TAG_BYTES) {
+          portCounters.add(port, PORT.rx_malformed, 1);
+          continue;
+        }
+        vid = vlan.vid(bytes, at, length);
+      }
+
+      const key = fdbKey(vid, high);
+      if (low !== sourceLow || key !== sourceKey) {
+        sourceLow = low;
+        sourceKey = key;
+        // What is learned may be what the last destination missed.
+        targetKey = -1;
+        sourceDenied = !this.admit(low, key, port, flags, seconds);
+      }
+      if (sourceDenied) {
+        portCounters.add(port, PORT.rx_guard, 1);
+        continue;
+      }
+
+      const destinationHigh = ethernet.destinationHigh(bytes, at);
+      const destinationLow = ethernet.destinationLow(bytes, at);
+      if (isGroup(destinationHigh)) {
+        if (isReservedGroup(destinationHigh, destinationLow) && ((this.groupForwardMask >> (destinationLow & 0xf)) & 1) === 0) {
+          // A consumed frame has taught its source all the same (L18).
+          portCounters.add(port, PORT.rx_reserved, 1);
+          continue;
+        }
+        const broadcast = isBroadcast(destinationHigh, destinationLow);
+        if (type === ethernet.EtherType.arp && this.arp.handle(batch, frame, port, egress)) {
+          portCounters.add(port, PORT.arp_answered, 1);
+          continue;
+        }
+        egress.toAll(batch, frame, this.index, broadcast ? FloodClass.broadcast : FloodClass.multicast);
+        flooded++;
+        continue;
+      }
+      if (type === ethernet.EtherType.arp) {
+        // Unicast ARP is bridged; the proxy only takes note of it.
+        this.arp.handle(batch, frame, port, egress);
+      }
+      const wanted = fdbKey(vid, destinationHigh);
+      if (destinationLow !== targetLow || wanted !== targetKey) {
+        targetLow = destinationLow;
+        targetKey = wanted;
+        target = fdb.lookup(destinationLow, wanted, seconds);
+      }
+      if (target === UNKNOWN) {
+        egress.toAll(batch, frame, this.index, FloodClass.unicast);
+        flooded++;
+      } else {
+        egress.toPort(batch, frame, target);
+        unicast++;
+      }
+    }
+    portCounters.add(port, PORT.rx_frames, frames);
+    portCounters.add(port, PORT.rx_bytes, octets);
+    portCounters.add(port, PORT.rx_packets, packets);
+    portCounters.add(port, PORT.unicast, unicast);
+    portCounters.add(port, PORT.flooded, flooded);
+  }
+
+  /** Guard and learning (steps 6 and 7). Returns false when frames of this source must not enter. */
+  private admit(low: number, key: number, port: number, flags: number, seconds: number): boolean {
+    if ((flags & Flag.locked) !== 0) {
+      return this.fdb.kindOn(low, key, port) === EntryKind.static;
+    }
+    if ((flags & Flag.learning) === 0) {
+      return this.fdb.kindOn(low, key, port) !== 0 || !this.fdb.isLocal(low, key);
+    }
+    switch (this.fdb.learn(low, key, port, this.ports.macLimit[port], seconds)) {
+      case Learned.added:
+        this.counters.add(this.index, BRIDGE.fdb_learned, 1);
+        return true;
+      case Learned.moved:
+        this.counters.add(this.index, BRIDGE.fdb_moved, 1);
+        this.notices.moved(key & 0xffff, low, key >>> 16, this.fdb.movedFrom, port);
+        return true;
+      case Learned.full:
+        this.counters.add(this.index, BRIDGE.fdb_full, 1);
+        this.notices.full();
+        return true;
+      case Learned.local:
+        return false;
+      default:
+        return true;
+    }
+  }
+
+  /** Frees expired entries, a slice at a time. Call about once a second; every row is seen within about ten calls. */
+  sweep(seconds: number): void {
+    const aged = this.fdb.sweep(Math.ceil(this.fdb.rows / 10), seconds);
+    this.counters.add(this.index, BRIDGE.fdb_aged, aged);
+    this.neighbors.sweep(Math.ceil(this.neighbors.rows / 10), seconds);
+  }
+
+  /** Forgets everything a port was known for (L17, A14). */
+  forgetPort(port: number, seconds: number): void {
+    for (const entry of this.fdb.entries(seconds)) {
+      if (entry.port === port) {
+        this.neighbors.removeMac(entry.macLow, entry.macHigh);
+      }
+    }
+    this.fdb.removePort(port, true);
+  }
+}

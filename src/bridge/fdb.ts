@@ -1,0 +1,223 @@
+/**
+ * The forwarding database: (VLAN, MAC) → port.
+ *
+ *     row = [ MAC, lower 32 bits | VLAN << 16 | MAC, upper 16 bits | (port + 1) << 8 | kind | last seen, seconds ]
+ *
+ * Invariants
+ * - Only learned entries count towards the limits, age, and move. Static and local ones do none of it (L14, L16).
+ * - A full table stops learning; what it knows stays, unknown destinations flood (L16). No live entry is evicted for a new one.
+ * - An expired entry found by a lookup counts as absent (L15); `sweep` frees it later, a slice of the table per tick, so no pass of
+ *   the engine ever walks the whole table.
+ *
+ * Why not a Map: a key would be a string or BigInt per frame. Why not two tables (static, learned): one probe per lookup.
+ */
+import { Table } from '../core/table.js';
+
+const ROW_SHIFT = 2;
+const PORT_AND_KIND = 2;
+const SEEN = 3;
+
+/** Kinds of entries, in the low byte of the port word. */
+export const EntryKind = { learned: 1, static: 2, local: 3 } as const;
+export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
+
+/** What became of a source address. */
+export const Learned = { known: 0, added: 1, moved: 2, full: 3, refused: 4, pinned: 5, local: 6 } as const;
+export type Learned = (typeof Learned)[keyof typeof Learned];
+
+/** The second key word: VLAN id (0 untagged) over the MAC's upper 16 bits. */
+export function fdbKey(vlan: number, macHigh: number): number {
+  return (vlan << 16) | macHigh;
+}
+
+/** An entry as `entries` shows it. */
+export interface FdbEntry {
+  macHigh: number;
+  macLow: number;
+  vlan: number;
+  port: number;
+  kind: EntryKind;
+  seen: number;
+}
+
+export class Fdb {
+  /** Learned entries. */
+  learned = 0;
+  /** Seconds; 0 turns learning off. */
+  ageing: number;
+  /** Learned entries at most. */
+  limit: number;
+  /** Port a moved entry was on before the last `learn` that returned `moved`. */
+  movedFrom = -1;
+  private readonly table: Table;
+  /** Learned entries of each port. */
+  private readonly learnedBy: Int32Array;
+  private sweepAt = 0;
+
+  /**
+   * @param limit learned entries at most
+   * @param staticLimit static and local entries at most
+   * @param ports number of ports of the engine
+   */
+  constructor(limit: number, ageing: number, ports: number, staticLimit = 4096) {
+    this.limit = limit;
+    this.ageing = ageing;
+    this.table = new Table(limit + staticLimit, ROW_SHIFT);
+    this.learnedBy = new Int32Array(ports);
+  }
+
+  /** Port of an address, or -1. */
+  lookup(macLow: number, key: number, seconds: number): number {
+    const row = this.table.find(macLow, key);
+    if (row < 0) {
+      return -1;
+    }
+    const words = this.table.words;
+    const word = words[row + PORT_AND_KIND];
+    if ((word & 0xff) === EntryKind.learned && seconds - words[row + SEEN] > this.ageing) {
+      return -1;
+    }
+    return (word >>> 8) - 1;
+  }
+
+  /** Kind of the entry of an address on exactly this port, or 0. */
+  kindOn(macLow: number, key: number, port: number): number {
+    const row = this.table.find(macLow, key);
+    const word = row < 0 ? 0 : this.table.words[row + PORT_AND_KIND];
+    return (word >>> 8) - 1 === port ? word & 0xff : 0;
+  }
+
+  /** Whether the address is the gateway's own. */
+  isLocal(macLow: number, key: number): boolean {
+    const row = this.table.find(macLow, key);
+    return row >= 0 && (this.table.words[row + PORT_AND_KIND] & 0xff) === EntryKind.local;
+  }
+
+  /** Takes note of a source address (L10–L16). `portLimit` 0 means the table's limit alone counts. */
+  learn(macLow: number, key: number, port: number, portLimit: number, seconds: number): Learned {
+    const row = this.table.find(macLow, key);
+    const words = this.table.words;
+    if (row < 0) {
+      if (this.ageing === 0) {
+        return Learned.refused;
+      }
+      if (this.learned >= this.limit || (portLimit !== 0 && this.learnedBy[port] >= portLimit)) {
+        return Learned.full;
+      }
+      const added = this.table.insert(macLow, key);
+      words[added + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
+      words[added + SEEN] = seconds;
+      this.learned++;
+      this.learnedBy[port]++;
+      return Learned.added;
+    }
+    const word = words[row + PORT_AND_KIND];
+    const owner = (word >>> 8) - 1;
+    if ((word & 0xff) !== EntryKind.learned) {
+      return owner === port ? Learned.known : (word & 0xff) === EntryKind.local ? Learned.local : Learned.pinned;
+    }
+    words[row + SEEN] = seconds;
+    if (owner === port) {
+      return Learned.known;
+    }
+    words[row + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
+    this.learnedBy[owner]--;
+    this.learnedBy[port]++;
+    this.movedFrom = owner;
+    return Learned.moved;
+  }
+
+  /** Sets a static or local entry, replacing what was there. Returns false when the table has no room for it. */
+  pin(macLow: number, key: number, port: number, kind: EntryKind): boolean {
+    this.remove(macLow, key);
+    if (this.table.size >= this.table.limit) {
+      return false;
+    }
+    const row = this.table.insert(macLow, key);
+    this.table.words[row + PORT_AND_KIND] = ((port + 1) << 8) | kind;
+    return true;
+  }
+
+  /** Forgets an address, whatever its kind. Returns whether it was known. */
+  remove(macLow: number, key: number): boolean {
+    const row = this.table.find(macLow, key);
+    if (row < 0) {
+      return false;
+    }
+    this.removeRow(row);
+    return true;
+  }
+
+  /** Forgets what a port taught; with `all`, its static and local entries too (L17). Returns how many. */
+  removePort(port: number, all: boolean): number {
+    return this.removeWhere((word) => (word >>> 8) - 1 === port && (all || (word & 0xff) === EntryKind.learned));
+  }
+
+  /** Forgets all learned entries. Returns how many. */
+  flush(): number {
+    return this.removeWhere((word) => (word & 0xff) === EntryKind.learned);
+  }
+
+  /** Frees expired entries in the next `rows` rows of the table. Returns how many. */
+  sweep(rows: number, seconds: number): number {
+    if (this.learned === 0) {
+      return 0;
+    }
+    const words = this.table.words;
+    const end = words.length;
+    let removed = 0;
+    for (let step = 0; step < rows; step++) {
+      const row = this.sweepAt;
+      if ((words[row + PORT_AND_KIND] & 0xff) === EntryKind.learned && seconds - words[row + SEEN] > this.ageing) {
+        // Another row may have moved here: look again before going on.
+        this.removeRow(row);
+        removed++;
+      } else {
+        this.sweepAt = row + (1 << ROW_SHIFT) === end ? 0 : row + (1 << ROW_SHIFT);
+      }
+    }
+    return removed;
+  }
+
+  /** Rows of the table, for planning sweeps. */
+  get rows(): number {
+    return this.table.capacity;
+  }
+
+  /** Every live entry: for listings, not for the loop. */
+  *entries(seconds: number): Generator<FdbEntry> {
+    const words = this.table.words;
+    for (let row = 0; row < words.length; row += 1 << ROW_SHIFT) {
+      const word = words[row + PORT_AND_KIND];
+      const kind = (word & 0xff) as EntryKind;
+      if (word === 0 || (kind === EntryKind.learned && seconds - words[row + SEEN] > this.ageing)) {
+        continue;
+      }
+      const key = words[row + 1];
+      yield { macHigh: key & 0xffff, macLow: words[row], vlan: key >>> 16, port: (word >>> 8) - 1, kind, seen: words[row + SEEN] };
+    }
+  }
+
+  private removeWhere(matches: (word: number) => boolean): number {
+    const words = this.table.words;
+    let removed = 0;
+    for (let row = 0; row < words.length; ) {
+      if (words[row + PORT_AND_KIND] !== 0 && matches(words[row + PORT_AND_KIND])) {
+        this.removeRow(row);
+        removed++;
+      } else {
+        row += 1 << ROW_SHIFT;
+      }
+    }
+    return removed;
+  }
+
+  private removeRow(row: number): void {
+    const word = this.table.words[row + PORT_AND_KIND];
+    if ((word & 0xff) === EntryKind.learned) {
+      this.learned--;
+      this.learnedBy[(word >>> 8) - 1]--;
+    }
+    this.table.remove(row);
+  }
+}

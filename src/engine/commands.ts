@@ -1,0 +1,154 @@
+/** Carries out what the main thread asks of an engine; the other half of protocol.ts. Runs between two passes, never within one. */
+import { EntryKind } from '../bridge/fdb.js';
+import { Flag } from '../bridge/port-table.js';
+import { DescriptorPort } from '../port/descriptor-port.js';
+import { Fault } from '../port/fault.js';
+import type { Port } from '../port/port.js';
+import type { Engine } from './engine.js';
+import type { CommandAnswer, CommandArguments, CommandName, PortFlags, PortSpec } from './protocol.js';
+
+type Handlers = { [Name in CommandName]: (engine: Engine, args: CommandArguments<Name>) => CommandAnswer<Name> };
+
+/** Bits of port flags for the forwarding decision. */
+export function flagBits(flags: PortFlags, local: boolean): number {
+  return (
+    (flags.up ? Flag.up : 0) |
+    (flags.learning ? Flag.learning : 0) |
+    (flags.floodUnicast ? Flag.floodUnicast : 0) |
+    (flags.floodMulticast ? Flag.floodMulticast : 0) |
+    (flags.floodBroadcast ? Flag.floodBroadcast : 0) |
+    (flags.hairpin ? Flag.hairpin : 0) |
+    (flags.isolated ? Flag.isolated : 0) |
+    (flags.locked ? Flag.locked : 0) |
+    (local ? Flag.local : 0)
+  );
+}
+
+const FLAG_OF_NAME = {
+  up: Flag.up,
+  learning: Flag.learning,
+  floodUnicast: Flag.floodUnicast,
+  floodMulticast: Flag.floodMulticast,
+  floodBroadcast: Flag.floodBroadcast,
+  hairpin: Flag.hairpin,
+  isolated: Flag.isolated,
+  locked: Flag.locked,
+} as const satisfies Record<keyof PortFlags, number>;
+
+const KIND_NAME = { [EntryKind.learned]: 'learned', [EntryKind.static]: 'static', [EntryKind.local]: 'local' } as const;
+
+function bridgeOf(engine: Engine, index: number) {
+  const bridge = engine.bridges[index];
+  if (bridge === null || bridge === undefined) {
+    throw new RangeError(`engine: there is no bridge ${index}`);
+  }
+  return bridge;
+}
+
+/** Ports the engine can make from a description; the others are handed to `Engine.addPort` by who runs it in their own thread. */
+function makePort(spec: PortSpec): Port {
+  if ('descriptor' in spec) {
+    return new DescriptorPort(spec);
+  }
+  throw new RangeError(`engine: cannot make a port of kind ${spec.kind}`);
+}
+
+const HANDLERS: Handlers = {
+  'add-bridge': (engine, { bridge, settings }) => {
+    engine.addBridge(bridge, settings);
+    return null;
+  },
+  'set-bridge': (engine, { bridge, settings }) => {
+    bridgeOf(engine, bridge).configure(settings);
+    return null;
+  },
+  'remove-bridge': (engine, { bridge }) => {
+    engine.removeBridge(bridge);
+    return null;
+  },
+  'add-port': (engine, { port, settings }) => {
+    const { bridge, flags, mtu, macLimit, address, local, faults } = settings;
+    const target = bridgeOf(engine, bridge);
+    const fault = faults === null ? null : new Fault(faults);
+    engine.addPort(port, makePort(settings.spec), { bridge, flags: flagBits(flags, local), mtu, macLimit });
+    engine.setFault(port, fault);
+    if (address !== null) {
+      const { mac, ip } = address;
+      const kind = local ? EntryKind.local : EntryKind.static;
+      if (!engine.pin(bridge, 0, mac.high, mac.low, port, kind) || (ip !== null && !target.neighbors.pin(ip, mac.low, mac.high))) {
+        engine.removePort(port);
+        throw new RangeError(`engine: bridge ${bridge} has no room for another static address`);
+      }
+    }
+    return null;
+  },
+  'set-port': (engine, { port, flags, mtu, macLimit, faults }) => {
+    const { table } = engine;
+    for (const [name, value] of Object.entries(flags ?? {}) as [keyof PortFlags, boolean][]) {
+      table.flags[port] = value ? table.flags[port] | FLAG_OF_NAME[name] : table.flags[port] & ~FLAG_OF_NAME[name];
+    }
+    if (flags?.up === false) {
+      // A port that goes down loses what it learned and keeps what was set (L17).
+      bridgeOf(engine, table.bridge[port]).fdb.removePort(port, false);
+    }
+    if (mtu !== undefined) {
+      table.mtu[port] = mtu;
+    }
+    if (macLimit !== undefined) {
+      table.macLimit[port] = macLimit;
+    }
+    if (faults !== undefined) {
+      engine.setFault(port, faults === null ? null : new Fault(faults));
+    }
+    return null;
+  },
+  'remove-port': (engine, { port }) => {
+    engine.removePort(port);
+    return null;
+  },
+  'list-fdb': (engine, { bridge }) =>
+    Array.from(bridgeOf(engine, bridge).fdb.entries(engine.seconds), ({ macHigh, macLow, vlan, port, kind, seen }) => ({
+      mac: { high: macHigh, low: macLow },
+      vlan,
+      port,
+      kind: KIND_NAME[kind],
+      age: kind === EntryKind.learned ? engine.seconds - seen : 0,
+    })),
+  'add-fdb': (engine, { bridge, vlan, mac, port }) => {
+    if (!engine.pin(bridge, vlan, mac.high, mac.low, port)) {
+      throw new RangeError(`engine: bridge ${bridge} has no room for another static address`);
+    }
+    return null;
+  },
+  'remove-fdb': (engine, { bridge, vlan, mac }) => bridgeOf(engine, bridge).fdb.remove(mac.low, (vlan << 16) | mac.high),
+  'flush-fdb': (engine, { bridge }) => bridgeOf(engine, bridge).fdb.flush(),
+  'list-neighbors': (engine, { bridge }) =>
+    Array.from(bridgeOf(engine, bridge).neighbors.entries(engine.seconds), (entry) => ({
+      ip: entry.ip,
+      mac: { high: entry.macHigh, low: entry.macLow },
+      kind: entry.static ? 'static' : 'learned',
+      age: entry.static ? 0 : engine.seconds - entry.confirmed,
+    })),
+  'add-neighbor': (engine, { bridge, ip, mac }) => {
+    if (!bridgeOf(engine, bridge).neighbors.pin(ip, mac.low, mac.high)) {
+      throw new RangeError(`engine: bridge ${bridge} has no room for another neighbor`);
+    }
+    return null;
+  },
+  'remove-neighbor': (engine, { bridge, ip }) => bridgeOf(engine, bridge).neighbors.remove(ip),
+  'start-capture': (engine, { capture, settings }) => {
+    bridgeOf(engine, settings.bridge);
+    engine.captures.start(capture, settings.bridge, settings.port, settings.snapLength, settings.ring);
+    return null;
+  },
+  'stop-capture': (engine, { capture }) => ({ lost: Math.max(0, engine.captures.stop(capture)) }),
+  stop: () => null,
+};
+
+export function execute<Name extends CommandName>(
+  engine: Engine,
+  name: Name,
+  args: CommandArguments<Name>,
+): CommandAnswer<Name> {
+  return HANDLERS[name](engine, args);
+}

@@ -1,0 +1,135 @@
+/** The engine as the main thread sees it: a worker to start, commands to send, events to hear, counters to read. */
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
+import type { Binding } from '../native/binding.js';
+import { MAX_BRIDGES } from './engine.js';
+import type { CommandAnswer, CommandArguments, CommandName, EngineEvent } from './protocol.js';
+import type { Reply, Request, WorkerInput } from './worker.js';
+
+export interface EngineThreadOptions {
+  /** Port numbers run from 0 to maxPorts - 1; default 1024. */
+  maxPorts?: number;
+  /** Microseconds of polling after traffic before the engine sleeps; default 50. */
+  spinMicros?: number;
+}
+
+interface Pending {
+  resolve: (answer: never) => void;
+  reject: (reason: Error) => void;
+}
+
+export class EngineThread {
+  readonly portCounters: PortCounters;
+  readonly bridgeCounters: BridgeCounters;
+  /** Resolves when the engine died without being asked to. */
+  readonly failed: Promise<Error>;
+  private readonly binding: Binding;
+  private readonly worker: Worker;
+  private readonly commands: MessagePort;
+  private readonly pending = new Map<number, Pending>();
+  private readonly listeners: ((event: EngineEvent) => void)[] = [];
+  private waker = -1;
+  private lastId = 0;
+  private stopping = false;
+
+  private constructor(binding: Binding, options: EngineThreadOptions, ready: () => void) {
+    const maxPorts = options.maxPorts ?? 1024;
+    this.binding = binding;
+    this.portCounters = new Counters(PORT_COUNTERS, maxPorts);
+    this.bridgeCounters = new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
+    const { port1, port2 } = new MessageChannel();
+    this.commands = port1;
+    this.commands.on('message', (reply: Reply) => this.receive(reply, ready));
+    const input: WorkerInput = {
+      commands: port2,
+      maxPorts,
+      spinMicros: options.spinMicros ?? 50,
+      portCounters: this.portCounters.memory,
+      bridgeCounters: this.bridgeCounters.memory,
+    };
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, transferList: [port2], name: 'engine' });
+    this.failed = new Promise((resolve) => {
+      this.worker.on('error', (error) => resolve(error instanceof Error ? error : new Error(String(error))));
+      this.worker.on('exit', (status) => {
+        if (!this.stopping) {
+          resolve(new Error(`the engine thread ended by itself with status ${status}`));
+        }
+      });
+    });
+    void this.failed.then((error) => this.rejectAll(error));
+  }
+
+  /** Starts the worker. @throws Error when it cannot load the addon or get its memory */
+  static async start(binding: Binding, options: EngineThreadOptions = {}): Promise<EngineThread> {
+    let ready = () => {};
+    const started = new Promise<void>((resolve) => {
+      ready = resolve;
+    });
+    const thread = new EngineThread(binding, options, () => ready());
+    const failure = await Promise.race([started.then(() => null), thread.failed]);
+    if (failure !== null) {
+      thread.commands.close();
+      throw failure;
+    }
+    return thread;
+  }
+
+  /** @throws Error with the engine's reason when it refuses */
+  call<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
+    if (this.waker < 0) {
+      return Promise.reject(new Error(`the engine is not running: cannot ${name}`));
+    }
+    const id = ++this.lastId;
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      const request: Request = { id, name, args };
+      this.commands.postMessage(request);
+      this.binding.wake(this.waker);
+    });
+  }
+
+  onEvent(listener: (event: EngineEvent) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** Ends the engine after its current pass; its descriptors are closed, ports and bridges forgotten. */
+  async stop(): Promise<void> {
+    if (this.waker < 0) {
+      return;
+    }
+    this.stopping = true;
+    const ended = new Promise<void>((resolve) => this.worker.once('exit', () => resolve()));
+    await this.call('stop', {});
+    this.waker = -1;
+    await ended;
+    this.commands.close();
+  }
+
+  private receive(reply: Reply, ready: () => void): void {
+    if (reply.id !== 0) {
+      const pending = this.pending.get(reply.id);
+      this.pending.delete(reply.id);
+      if ('refused' in reply) {
+        pending?.reject(new Error(reply.refused));
+      } else {
+        pending?.resolve((reply as { answer: unknown }).answer as never);
+      }
+    } else if ('waker' in reply) {
+      this.waker = reply.waker;
+      ready();
+    } else if ('event' in reply) {
+      for (const listener of this.listeners) {
+        listener(reply.event);
+      }
+    }
+  }
+
+  private rejectAll(error: Error): void {
+    this.waker = -1;
+    for (const { reject } of this.pending.values()) {
+      reject(error);
+    }
+    this.pending.clear();
+    this.commands.close();
+  }
+}

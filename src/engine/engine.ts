@@ -1,0 +1,290 @@
+/**
+ * The engine: one loop that moves frames between ports.
+ *
+ *     ┌─▶ receive ─▶ pull ─▶ faults, captures ─▶ classify (pass one) ─▶ push (pass two) ─▶ tick ─┐
+ *     └──────────────────────────────────────────────────────────────────────────────────────────┘
+ *
+ * `receive` is one native call: all ports with a descriptor, a burst each. With traffic it polls a while before it sleeps, because a
+ * wake-up costs more than forwarding a frame; with none it sleeps in the kernel until a frame, a command or the next tick.
+ *
+ * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
+ * delay). Nothing refers to the arena any more, and the next receive starts over.
+ *
+ * Limits: 256 bridges, `maxPorts` ports, 64 frames of a port per pass, a batch of 1,024 frames, an arena of 4 MiB.
+ */
+import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
+import { Egress } from '../bridge/egress.js';
+import { EntryKind, fdbKey } from '../bridge/fdb.js';
+import { NO_BRIDGE, PortTable } from '../bridge/port-table.js';
+import { Batch } from '../core/batch.js';
+import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
+import { Transmit } from '../core/transmit.js';
+import { type BurstIo, type BurstIoOptions, Status } from '../native/binding.js';
+import type { Fault } from '../port/fault.js';
+import type { Port } from '../port/port.js';
+import { Captures } from './captures.js';
+import { Ports } from './ports.js';
+import { Push } from './push.js';
+
+export const MAX_BRIDGES = 256;
+const SECOND = 1_000_000;
+
+/** Burst I/O as the engine wants it. */
+export function burstIoOptions(maxPorts: number): BurstIoOptions {
+  return {
+    arenaBytes: 4 << 20,
+    receiveBytes: 2 << 20,
+    batchFrames: 1024,
+    burstFrames: 64,
+    transmitWords: 1 << 15,
+    maxPorts,
+  };
+}
+
+export interface EngineOptions {
+  io: BurstIo;
+  /** What `io` was made with. */
+  ioOptions: BurstIoOptions;
+  /** Microseconds of polling after traffic before the engine sleeps. */
+  spinMicros?: number;
+  portCounters?: PortCounters;
+  bridgeCounters?: BridgeCounters;
+  /** A capture's ring has frames for its reader. */
+  onCaptured?: (capture: number) => void;
+  /** About once a second, between two passes. */
+  onTick?: () => void;
+}
+
+/** How a port is attached; see `PortSettings` for the meaning of each. */
+export interface Attachment {
+  bridge: number;
+  flags: number;
+  mtu: number;
+  macLimit: number;
+}
+
+export class Engine {
+  readonly batch: Batch;
+  readonly table: PortTable;
+  readonly captures: Captures;
+  readonly bridges: (Bridge | null)[];
+  readonly portCounters: PortCounters;
+  readonly bridgeCounters: BridgeCounters;
+  /** Pairs (port, errno) of ports that failed in the last pass. */
+  readonly errors: Int32Array;
+  private readonly io: BurstIo;
+  private readonly status: Float64Array;
+  private readonly burst: number;
+  private readonly spinMicros: number;
+  private readonly ports: Ports;
+  private readonly egress: Egress;
+  private readonly ring: Transmit;
+  private readonly push: Push;
+  private readonly onTick: () => void;
+  private nextTick = 0;
+  private active = false;
+
+  constructor(options: EngineOptions) {
+    const { io, ioOptions } = options;
+    const { maxPorts, batchFrames, receiveBytes, arenaBytes } = ioOptions;
+    const madeTo = receiveBytes + ((arenaBytes - receiveBytes) >> 1);
+    this.io = io;
+    this.status = new Float64Array(io.status);
+    this.errors = new Int32Array(io.errors);
+    this.burst = ioOptions.burstFrames;
+    this.onTick = options.onTick ?? (() => {});
+    this.spinMicros = options.spinMicros ?? 50;
+    this.portCounters = options.portCounters ?? new Counters(PORT_COUNTERS, maxPorts);
+    this.bridgeCounters = options.bridgeCounters ?? new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
+    this.batch = new Batch(io.arena, io.received, batchFrames, receiveBytes, madeTo);
+    this.table = new PortTable(maxPorts);
+    this.ports = new Ports(maxPorts, MAX_BRIDGES);
+    this.bridges = new Array<Bridge | null>(MAX_BRIDGES).fill(null);
+    this.egress = new Egress(maxPorts, MAX_BRIDGES);
+    this.captures = new Captures(this.table.bridge, options.onCaptured ?? (() => {}));
+    this.push = new Push(io, batchFrames, this.table, this.ports, this.portCounters, this.captures);
+    this.ring = new Transmit(io.arena, io.transmit, madeTo, arenaBytes, this.push);
+  }
+
+  /** Monotonic seconds of the last pass. */
+  get seconds(): number {
+    return this.batch.seconds;
+  }
+
+  addBridge(index: number, options: BridgeOptions): void {
+    if (this.bridges[index] !== null) {
+      throw new RangeError(`engine: bridge number ${index} is taken or out of range`);
+    }
+    this.bridgeCounters.clear(index);
+    this.bridges[index] = new Bridge(index, options, this.table, this.bridgeCounters, this.portCounters);
+  }
+
+  /** Removes a bridge with all its ports. */
+  removeBridge(index: number): void {
+    for (const port of this.ports.ofBridge(index)) {
+      this.removePort(port);
+    }
+    this.bridges[index] = null;
+  }
+
+  /** @throws RangeError for a number out of range or taken; Error when the addon refuses the descriptor */
+  addPort(number: number, port: Port, attachment: Attachment): void {
+    if (this.table.bridge[number] !== NO_BRIDGE || this.bridges[attachment.bridge] === null) {
+      throw new RangeError(`engine: port number ${number} is taken or out of range, or bridge ${attachment.bridge} does not exist`);
+    }
+    if (port.descriptor >= 0) {
+      const result = this.io.add(number, port.descriptor, port.descriptorKind, port.headerBytes);
+      if (result < 0) {
+        throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (errno ${-result})`);
+      }
+    }
+    this.portCounters.clear(number);
+    this.table.bridge[number] = attachment.bridge;
+    this.table.flags[number] = attachment.flags;
+    this.table.mtu[number] = attachment.mtu;
+    this.table.macLimit[number] = attachment.macLimit;
+    this.ports.add(number, attachment.bridge, port);
+  }
+
+  /** Removes a port and forgets what it was known for. Unknown numbers are ignored. */
+  removePort(number: number): void {
+    const bridge = this.table.bridge[number];
+    if (bridge === NO_BRIDGE || bridge === undefined) {
+      return;
+    }
+    if ((this.ports.port[number]?.descriptor ?? -1) >= 0) {
+      this.io.remove(number);
+    }
+    this.bridges[bridge]?.forgetPort(number, this.seconds);
+    this.ports.remove(number, bridge);
+    this.table.remove(number);
+  }
+
+  setFault(port: number, fault: Fault | null): void {
+    this.ports.setFault(port, fault);
+  }
+
+  /** Pins an address to a port: a static entry, or the gateway's own. */
+  pin(bridge: number, vlan: number, macHigh: number, macLow: number, port: number, kind: EntryKind = EntryKind.static): boolean {
+    return this.bridges[bridge]?.fdb.pin(macLow, fdbKey(vlan, macHigh), port, kind) ?? false;
+  }
+
+  /**
+   * One pass. Blocks for at most `sleepMicros` (-1: until the next tick) when there is nothing to do. Returns the frames handled.
+   */
+  step(sleepMicros: number): number {
+    const { batch, status } = this;
+    const received = this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros));
+    batch.begin(received > 0 ? received : 0, status[Status.now]);
+    this.pull();
+    const count = batch.count;
+    this.active = count > 0;
+    if (count > 0 || this.ports.faulty.length > 0) {
+      this.classify();
+      this.push.run(batch, this.egress, this.ring);
+      this.egress.clear();
+      this.captures.endBatch(batch);
+    }
+    if (batch.now >= this.nextTick) {
+      this.tick();
+    }
+    return count;
+  }
+
+  /** Whether somebody woke the engine since the last pass: there are commands. */
+  get woken(): boolean {
+    return this.status[Status.woken] !== 0;
+  }
+
+  /** Ports that failed in the last pass; see `errors`. */
+  get failedPorts(): number {
+    return this.status[Status.errors];
+  }
+
+  close(): void {
+    for (let index = 0; index < this.bridges.length; index++) {
+      if (this.bridges[index] !== null) {
+        this.removeBridge(index);
+      }
+    }
+    this.io.close();
+  }
+
+  private sleepLimit(asked: number): number {
+    if (asked === 0) {
+      return 0;
+    }
+    const now = this.batch.now;
+    let due = this.nextTick;
+    for (const port of this.ports.polled) {
+      due = Math.min(due, this.ports.port[port]?.nextDue(now) ?? due);
+    }
+    for (const port of this.ports.faulty) {
+      due = Math.min(due, this.ports.fault[port]?.nextDue(now) ?? due);
+    }
+    const wait = Math.max(0, due - now);
+    return asked < 0 ? wait : Math.min(wait, asked);
+  }
+
+  /** Frames of ports in TypeScript join the batch; then faults act on everything that came in. */
+  private pull(): void {
+    const { batch, ports } = this;
+    for (let index = 0; index < ports.polled.length; index++) {
+      const port = ports.polled[index];
+      ports.port[port]?.pull(batch, port, this.burst);
+    }
+    if (ports.faulty.length === 0) {
+      return;
+    }
+    const count = batch.count;
+    for (let from = 0; from < count; ) {
+      const port = batch.ingress[from];
+      const to = runEnd(batch, from, count);
+      const fault = ports.fault[port];
+      if (fault !== null) {
+        const before = fault.lostFrames;
+        fault.ingress(batch, from, to);
+        this.portCounters.add(port, PORT.rx_fault, fault.lostFrames - before);
+      }
+      from = to;
+    }
+    for (let index = 0; index < ports.faulty.length; index++) {
+      const port = ports.faulty[index];
+      ports.fault[port]?.release(batch, port);
+    }
+  }
+
+  private classify(): void {
+    const { batch, table, bridges } = this;
+    // Frames made here (ARP answers) follow behind: they are on their list already.
+    const count = batch.count;
+    for (let from = 0; from < count; ) {
+      const port = batch.ingress[from];
+      const to = runEnd(batch, from, count);
+      const bridge = bridges[table.bridge[port]];
+      if (bridge !== null && bridge !== undefined) {
+        this.captures.onReceive(batch, port, from, to);
+        bridge.classify(batch, from, to, port, this.egress);
+      }
+      from = to;
+    }
+  }
+
+  private tick(): void {
+    this.nextTick = this.batch.now + SECOND;
+    for (const bridge of this.bridges) {
+      bridge?.sweep(this.batch.seconds);
+    }
+    this.onTick();
+  }
+}
+
+/** First frame at or behind `from` that came from another port. */
+function runEnd(batch: Batch, from: number, count: number): number {
+  const port = batch.ingress[from];
+  let to = from + 1;
+  while (to < count && batch.ingress[to] === port) {
+    to++;
+  }
+  return to;
+}

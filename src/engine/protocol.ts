@@ -1,0 +1,129 @@
+/**
+ * What the main thread and the engine say to each other. Commands travel over a MessagePort the engine reads between two passes
+ * (woken through its eventfd, since its event loop does not turn); each is answered by number. Bridges and ports are named here by
+ * small integers the main thread hands out: the engine knows no names.
+ */
+import type { BridgeOptions } from '../bridge/bridge.js';
+import type { FaultSettings } from '../port/fault-direction.js';
+
+export type { FaultSettings };
+export type BridgeSettings = BridgeOptions;
+
+export interface PortFlags {
+  up: boolean;
+  learning: boolean;
+  floodUnicast: boolean;
+  floodMulticast: boolean;
+  floodBroadcast: boolean;
+  /** Frames may leave through the port they came from. */
+  hairpin: boolean;
+  /** No traffic to other isolated ports. */
+  isolated: boolean;
+  /** Only sources that are static entries of this port may send. */
+  locked: boolean;
+}
+
+/** How the engine makes the port. Descriptors stay the main thread's; the engine works on duplicates. */
+export type PortSpec =
+  | { kind: 'tap' | 'host'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
+  | { kind: 'packet'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
+  | { kind: 'capture'; path: string; format: 'pcap' | 'pcapng'; name: string }
+  | { kind: 'replay'; path: string; /** 1 = as recorded, 0 = as fast as the bridge takes them. */ speed: number; loop: boolean };
+
+/** A MAC address as its upper 16 and lower 32 bits (int32). */
+export interface Mac {
+  high: number;
+  low: number;
+}
+
+export interface PortSettings {
+  bridge: number;
+  spec: PortSpec;
+  flags: PortFlags;
+  mtu: number;
+  /** MACs this port may teach; 0: as many as the table holds. */
+  macLimit: number;
+  /** The address the port was attached with: a static FDB entry and, with an IP (int32), a permanent neighbor. */
+  address: { mac: Mac; ip: number | null } | null;
+  /** The gateway's own port: frames for its MAC go nowhere else, and nobody else may send from it. */
+  local: boolean;
+  faults: FaultSettings | null;
+}
+
+export interface FdbRow {
+  mac: Mac;
+  vlan: number;
+  port: number;
+  kind: 'learned' | 'static' | 'local';
+  /** Seconds since the source was last seen; 0 for static and local ones. */
+  age: number;
+}
+
+export interface NeighborRow {
+  ip: number;
+  mac: Mac;
+  kind: 'learned' | 'static';
+  /** Seconds since it was last confirmed; 0 for static ones. */
+  age: number;
+}
+
+export interface CaptureSettings {
+  bridge: number;
+  /** Only this port, both directions; -1: what every port receives, and what the bridge itself makes. */
+  port: number;
+  /** Bytes kept of a frame. */
+  snapLength: number;
+  /** Memory of a frame ring (core/frame-ring) the main thread reads. */
+  ring: SharedArrayBuffer;
+}
+
+/** Each command with its answer. */
+export interface Commands {
+  'add-bridge': [{ bridge: number; settings: BridgeSettings }, null];
+  'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings> }, null];
+  'remove-bridge': [{ bridge: number }, null];
+  'add-port': [{ port: number; settings: PortSettings }, null];
+  'set-port': [{ port: number; flags?: Partial<PortFlags>; mtu?: number; macLimit?: number; faults?: FaultSettings | null }, null];
+  'remove-port': [{ port: number }, null];
+  'list-fdb': [{ bridge: number }, FdbRow[]];
+  'add-fdb': [{ bridge: number; vlan: number; mac: Mac; port: number }, null];
+  'remove-fdb': [{ bridge: number; vlan: number; mac: Mac }, boolean];
+  'flush-fdb': [{ bridge: number }, number];
+  'list-neighbors': [{ bridge: number }, NeighborRow[]];
+  'add-neighbor': [{ bridge: number; ip: number; mac: Mac }, null];
+  'remove-neighbor': [{ bridge: number; ip: number }, boolean];
+  'start-capture': [{ capture: number; settings: CaptureSettings }, null];
+  'stop-capture': [{ capture: number }, { lost: number }];
+  stop: [Record<string, never>, null];
+}
+export type CommandName = keyof Commands;
+export type CommandArguments<Name extends CommandName> = Commands[Name][0];
+export type CommandAnswer<Name extends CommandName> = Commands[Name][1];
+
+/** What the engine tells unasked; bounded per second, so a flood of frames is no flood of messages. */
+export type EngineEvent =
+  | { event: 'port-failed'; port: number; errno: number }
+  | { event: 'replay-ended'; port: number }
+  | { event: 'fdb-moved'; bridge: number; mac: Mac; vlan: number; from: number; to: number; /** Moves of this MAC in the last second. */ times: number }
+  | { event: 'fdb-full'; bridge: number }
+  | { event: 'arp-conflict'; bridge: number; ip: number; claimed: Mac }
+  | { event: 'captured'; capture: number };
+
+export const DEFAULT_BRIDGE_SETTINGS: BridgeSettings = {
+  ageingSeconds: 300,
+  fdbLimit: 65_536,
+  arpProxy: true,
+  subnet: null,
+  groupForwardMask: 0,
+};
+
+export const DEFAULT_PORT_FLAGS: PortFlags = {
+  up: true,
+  learning: true,
+  floodUnicast: true,
+  floodMulticast: true,
+  floodBroadcast: true,
+  hairpin: false,
+  isolated: false,
+  locked: false,
+};

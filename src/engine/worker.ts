@@ -1,0 +1,128 @@
+/**
+ * The engine's thread. Its event loop does not turn while the engine runs, so nothing here is asynchronous: commands are taken from
+ * their MessagePort by hand when the eventfd says so, and answers leave by postMessage, which needs no turn.
+ */
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { NoticeKind } from '../bridge/notices.js';
+import { BRIDGE_COUNTERS, Counters, PORT_COUNTERS } from '../core/counters.js';
+import { loadBinding } from '../native/binding.js';
+import { execute } from './commands.js';
+import { burstIoOptions, Engine } from './engine.js';
+import type { CommandArguments, CommandName, EngineEvent } from './protocol.js';
+
+/** What the main thread gives the worker. */
+export interface WorkerInput {
+  commands: MessagePort;
+  maxPorts: number;
+  spinMicros: number;
+  portCounters: SharedArrayBuffer;
+  bridgeCounters: SharedArrayBuffer;
+}
+
+/** A command on its way to the engine. */
+export interface Request {
+  id: number;
+  name: CommandName;
+  args: CommandArguments<CommandName>;
+}
+
+/** What comes back: an answer, a refusal, an event, or the eventfd when the engine is ready. */
+export type Reply =
+  | { id: number; answer: unknown }
+  | { id: number; refused: string }
+  | { id: 0; event: EngineEvent }
+  | { id: 0; waker: number };
+
+const input = workerData as WorkerInput;
+const ioOptions = burstIoOptions(input.maxPorts);
+const io = new (loadBinding().BurstIo)(ioOptions);
+const engine = new Engine({
+  io,
+  ioOptions,
+  spinMicros: input.spinMicros,
+  portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
+  bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),
+  onCaptured: (capture) => tell({ event: 'captured', capture }),
+  onTick: tellNotices,
+});
+
+function post(reply: Reply): void {
+  input.commands.postMessage(reply);
+}
+
+function tell(event: EngineEvent): void {
+  post({ id: 0, event });
+}
+
+/** Carries out every waiting command. Returns false when one of them was `stop`. */
+function takeCommands(): boolean {
+  for (;;) {
+    const received = receiveMessageOnPort(input.commands);
+    if (received === undefined) {
+      return true;
+    }
+    const { id, name, args } = received.message as Request;
+    if (name === 'stop') {
+      engine.close();
+      post({ id, answer: null });
+      return false;
+    }
+    try {
+      post({ id, answer: execute(engine, name, args as never) });
+    } catch (error) {
+      post({ id, refused: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}
+
+function tellFailedPorts(): void {
+  for (let index = 0; index < engine.failedPorts; index++) {
+    tell({ event: 'port-failed', port: engine.errors[2 * index], errno: engine.errors[2 * index + 1] });
+  }
+}
+
+/** Once a second: what the bridges noticed. */
+function tellNotices(): void {
+  for (const bridge of engine.bridges) {
+    if (bridge === null || bridge.notices.count === 0) {
+      continue;
+    }
+    const { notices, index } = bridge;
+    for (let row = 0; row < notices.count; row++) {
+      const mac = { high: notices.macHigh[row], low: notices.macLow[row] };
+      const subject = notices.subject[row];
+      switch (notices.kind[row]) {
+        case NoticeKind.fdbMoved:
+          tell({
+            event: 'fdb-moved',
+            bridge: index,
+            mac,
+            vlan: subject,
+            from: notices.from[row],
+            to: notices.to[row],
+            times: notices.times[row],
+          });
+          break;
+        case NoticeKind.arpConflict:
+          tell({ event: 'arp-conflict', bridge: index, ip: subject, claimed: mac });
+          break;
+        case NoticeKind.fdbFull:
+          tell({ event: 'fdb-full', bridge: index });
+          break;
+      }
+    }
+    notices.clear();
+  }
+}
+
+post({ id: 0, waker: io.waker });
+for (let running = true; running; ) {
+  engine.step(-1);
+  if (engine.failedPorts > 0) {
+    tellFailedPorts();
+  }
+  if (engine.woken) {
+    running = takeCommands();
+  }
+}
+input.commands.close();
