@@ -1,0 +1,79 @@
+/** Neighbor entries of the kernel (its ARP table), as `ip neighbor` shows and changes them. Not the bridge's own table. */
+import { constants } from 'node:os';
+import { formatIp, formatLinkAddress, macBytes, parseIp } from './address-text.js';
+import { Family, Nda, NeighborState, NlmFlag, Rtm } from './constants.js';
+import { type Message, MessageWriter, readAttributes, readU8, readU16, readU32 } from './message.js';
+import { isErrno, type Netlink } from './netlink.js';
+
+export interface Neighbor {
+  family: 'ipv4' | 'ipv6';
+  /** Index of the interface. */
+  index: number;
+  /** '10.0.0.1' */
+  address: string;
+  /** 'aa:bb:cc:dd:ee:ff'; '' while it is not known. */
+  mac: string;
+  /** NUD_* bits, see `NeighborState`. */
+  state: number;
+}
+
+/** ndmsg: family, pad(3), interface, state(2), flags, type. */
+const NDMSG_BYTES = 12;
+const NDMSG_INDEX = 4;
+const NDMSG_STATE = 8;
+
+/** IPv4 entries of one interface (or of all: -1), without the kernel's own for multicast and broadcast (NUD_NOARP). @throws SystemError */
+export function listNeighbors(netlink: Netlink, index: number | -1 = -1): Neighbor[] {
+  const request = neighborHeader(new MessageWriter(Rtm.getNeighbor, NlmFlag.request | NlmFlag.dump), Family.ipv4, 0, 0);
+  return netlink
+    .dump(request, 'list the neighbors')
+    .map(parseNeighbor)
+    .filter((neighbor) => (index < 0 || neighbor.index === index) && (neighbor.state & NeighborState.noArp) === 0);
+}
+
+/** Sets an entry that neither ages nor is resolved; takes the place of one that is there. @throws SystemError */
+export function setPermanentNeighbor(netlink: Netlink, index: number, address: string, mac: string): void {
+  const ip = parseIp(address);
+  const request = new MessageWriter(Rtm.newNeighbor, NlmFlag.request | NlmFlag.ack | NlmFlag.create | NlmFlag.replace);
+  neighborHeader(request, ip.family, index, NeighborState.permanent);
+  request.attribute(Nda.destination, ip.bytes).attribute(Nda.linkAddress, macBytes(mac));
+  netlink.change(request, `add neighbor ${address} at ${mac} to interface ${index}`, String(index));
+}
+
+/** @throws SystemError ENOENT when there is none */
+export function removeNeighbor(netlink: Netlink, index: number, address: string): void {
+  const ip = parseIp(address);
+  const request = neighborHeader(new MessageWriter(Rtm.deleteNeighbor, NlmFlag.request | NlmFlag.ack), ip.family, index, 0);
+  request.attribute(Nda.destination, ip.bytes);
+  netlink.change(request, `remove neighbor ${address} from interface ${index}`, String(index));
+}
+
+/** Removes the IPv4 entries of an interface, the permanent ones only with `permanent`. @throws SystemError */
+export function flushNeighbors(netlink: Netlink, index: number, options: { permanent: boolean } = { permanent: false }): void {
+  for (const { address, state } of listNeighbors(netlink, index)) {
+    if ((state & NeighborState.permanent) !== 0 && !options.permanent) continue;
+    try {
+      removeNeighbor(netlink, index, address);
+    } catch (error) {
+      // It aged out meanwhile.
+      if (!isErrno(error, constants.errno.ENOENT)) throw error;
+    }
+  }
+}
+
+/** Reads an RTM_NEWNEIGH or RTM_DELNEIGH. @throws MalformedMessage */
+export function parseNeighbor(message: Message): Neighbor {
+  const { payload } = message;
+  const attributes = readAttributes(payload, NDMSG_BYTES);
+  return {
+    family: readU8(payload, 0) === Family.ipv6 ? 'ipv6' : 'ipv4',
+    index: readU32(payload, NDMSG_INDEX),
+    address: formatIp(attributes.get(Nda.destination) ?? new Uint8Array(0)),
+    mac: formatLinkAddress(attributes.get(Nda.linkAddress) ?? new Uint8Array(0)),
+    state: readU16(payload, NDMSG_STATE),
+  };
+}
+
+function neighborHeader(request: MessageWriter, family: number, index: number, state: number): MessageWriter {
+  return request.u8(family).u8(0).u16(0).u32(index).u16(state).u8(0).u8(0);
+}
