@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/burst_io.cc",
         "native/burst_io_object.cc",
+        "native/burst_send.cc",
         "native/icmp_echo.cc",
         "native/netlink.cc",
         "native/netns.cc",

@@ -25,6 +25,8 @@ struct BurstLimits {
   int64_t max_ports = 0;
 };
 
+inline int32_t* words_of(const std::shared_ptr<Mapping>& mapping) { return reinterpret_cast<int32_t*>(mapping->start()); }
+
 class BurstIo {
  public:
   enum class Kind : int { tap = 0, packet = 1 };

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -85,7 +86,14 @@ function makeNodeDirectory() {
   const directory = join(root, 'build', 'node-api');
   const include = join(directory, 'include', 'node');
   mkdirSync(include, { recursive: true });
-  cpSync(require('node-api-headers').include_dir, include, { recursive: true, preserveTimestamps: true });
+  let headers;
+  try {
+    require.resolve('node-addon-api');
+    headers = require('node-api-headers').include_dir;
+  } catch {
+    fail('the native addon cannot be built: its npm packages are not there. Run: npm install');
+  }
+  cpSync(headers, include, { recursive: true, preserveTimestamps: true });
   const settings = {
     target_defaults: {
       default_configuration: 'Release',
@@ -114,7 +122,12 @@ function main() {
   const command = [nodeGyp, 'configure', 'build', '--release', '--loglevel=error', `--nodedir=${directory}`];
   const run = spawnSync(process.execPath, command, {
     cwd: root,
-    env: { ...environment, MAKEFLAGS: process.env.MAKEFLAGS ?? '-j2' },
+    // binding.gyp asks "node" for the folders of its headers: let it be this one.
+    env: {
+      ...environment,
+      PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH ?? ''}`,
+      MAKEFLAGS: process.env.MAKEFLAGS ?? `-j${availableParallelism()}`,
+    },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 64 << 20,

@@ -42,6 +42,8 @@ export class Batch {
   readonly floodClass: Uint8Array;
   /** Frames in the batch. */
   count = 0;
+  /** Whether a frame found no room since `begin`. */
+  refused = false;
   /** Monotonic microseconds, read once per batch. */
   now = 0;
   /** The same in whole seconds, the unit of ageing. */
@@ -71,6 +73,7 @@ export class Batch {
   /** Starts a batch of `received` frames the addon has written. */
   begin(received: number, nowMicros: number): void {
     this.count = received;
+    this.refused = false;
     this.now = nowMicros;
     this.seconds = Math.floor(nowMicros / 1_000_000);
     this.madeAt = this.madeFrom;
@@ -83,6 +86,7 @@ export class Batch {
   append(ingress: number, length: number): number {
     const at = this.madeAt + SLOT_LEAD;
     if (this.count >= this.capacity || length > MAX_FRAME_BYTES || at + length > this.madeTo) {
+      this.refused = true;
       return -1;
     }
     this.madeAt = alignSlot(at + length);

@@ -7,6 +7,8 @@
  * The producer never waits: a record that does not fit is lost and counted. A record never wraps around the end; a length of -1 tells
  * the reader to start over. `armed` is the reader's wish to be told once when something arrives, so that a busy ring costs no messages.
  */
+import { copyBytes, viewOf } from './copy-bytes.js';
+
 const HEAD = 0;
 const TAIL = 1;
 const LOST = 2;
@@ -25,6 +27,8 @@ export class FrameRing {
   private readonly control: Int32Array;
   private readonly words: Int32Array;
   private readonly data: Uint8Array;
+  private readonly dataView: DataView;
+  private sourceView: DataView | null = null;
   private readonly size: number;
 
   /** @param memory made by `FrameRing.allocate`, shared by both sides */
@@ -34,6 +38,7 @@ export class FrameRing {
     this.size = memory.byteLength - CONTROL_BYTES;
     this.words = new Int32Array(memory, CONTROL_BYTES);
     this.data = new Uint8Array(memory, CONTROL_BYTES);
+    this.dataView = new DataView(memory, CONTROL_BYTES);
   }
 
   /** @param bytes room for records; a power of two */
@@ -66,12 +71,8 @@ export class FrameRing {
     const word = offset >> 2;
     this.words[word] = length;
     this.words.set(fields, word + 1);
-    // A loop, not set(subarray): no view is allocated per frame.
-    const data = this.data;
-    const to = offset + RECORD_WORDS * 4;
-    for (let index = 0; index < length; index++) {
-      data[to + index] = source[at + index];
-    }
+    this.sourceView = viewOf(this.sourceView, source);
+    copyBytes(this.dataView, offset + RECORD_WORDS * 4, this.sourceView, at, length);
     Atomics.store(this.control, HEAD, (head + skip + need) | 0);
     return Atomics.exchange(this.control, ARMED, 0) === 1 ? 2 : 1;
   }

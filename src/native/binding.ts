@@ -49,30 +49,52 @@ export interface BurstIoOptions {
  */
 export interface BurstIo {
   readonly arena: ArrayBuffer;
-  /** Int32, three columns of batchFrames each: port, offset of the frame in the arena, length of the frame. */
+  /**
+   * Int32, three columns of batchFrames each: port, offset of the frame in the arena, length of the frame. The offset is 2 mod 4 (IPv4
+   * headers are aligned), and the frame's 12-byte virtio-net header lies directly before it, zeros for a port without. A frame has at
+   * most 65,600 bytes; what is longer is cut.
+   */
   readonly received: ArrayBuffer;
-  /** Int32 words: descriptor = port, segments, then (offset, length) per segment. */
+  /**
+   * Int32 words: descriptor = port, segments (1 to 130), then (offset, length) per segment. The segments go out as they are, joined: for a
+   * port with headerBytes 12 the first 12 bytes are the virtio-net header.
+   */
   readonly transmit: ArrayBuffer;
-  /** Int32 pairs of failed sends: (word index of the descriptor, errno > 0). Holds as many pairs as the ring can hold descriptors. */
+  /**
+   * Int32 pairs of failed sends: (word index of the descriptor, errno > 0), in order of the ring. Holds as many pairs as the ring can hold
+   * descriptors. EINVAL: outside the arena, or refused by the kernel; ENODEV: no such port; EAGAIN, ENOBUFS: the port is full; EIO: a TAP
+   * that is down; EMSGSIZE: beyond the MTU of a packet port; EBADFD (77): the TAP's interface is gone.
+   */
   readonly failures: ArrayBuffer;
-  /** Int32 pairs of failed ports: (port, errno > 0), from `receive`; maxPorts pairs. */
+  /**
+   * Int32 pairs of failed ports: (port, errno > 0), from `receive`; maxPorts pairs. A port is reported once and then read no more, until it
+   * was removed and added again. EBADFD (77), EIO: its interface is gone; ENETDOWN: a packet port's interface went down or is gone.
+   */
   readonly errors: ArrayBuffer;
   /** Float64, see `Status`. */
   readonly status: ArrayBuffer;
 
-  /** Takes a duplicate of the descriptor, sets it non-blocking and polls it. `headerBytes` is 12 with a vnet header, else 0. */
+  /**
+   * Takes a duplicate of the descriptor, sets it non-blocking and polls it. `headerBytes` is 12 with a vnet header, else 0.
+   * -EEXIST: the port number is in use; -EINVAL: the descriptor is not of that kind or has another header; -EBADF.
+   */
   add(port: number, descriptor: Descriptor, kind: Kind, headerBytes: 0 | 12): Result;
-  /** Closes the duplicate. */
+  /** Closes the duplicate. -ENODEV: no such port. */
   remove(port: number): Result;
   /**
    * Reads what is waiting, up to a burst per port, into the arena from offset 0. With nothing there it polls for spinMicros, then sleeps
-   * until a frame, a wake or sleepMicros (-1: for ever) have come. Returns the number of frames.
+   * until a frame, a failed port, a wake or sleepMicros (-1: for ever) have come. Returns the number of frames. Nothing else runs on the
+   * thread meanwhile: a worker in an endless sleep can be terminated only after a wake.
    */
   receive(spinMicros: number, sleepMicros: number): Result;
-  /** Sends the descriptors in transmit[0, words). Returns the number of failures, or -EINVAL for a ring that makes no sense. */
+  /**
+   * Sends the descriptors in transmit[0, words), in order. Returns the number of failures (the others were sent), or -EINVAL for a ring that
+   * makes no sense: then nothing was sent.
+   */
   send(words: number): Result;
-  /** The eventfd that ends a sleep: hand it to other threads for `wake`. Valid until close. */
+  /** The eventfd that ends a sleep: hand the number to other threads for `wake`. After close `wake` answers -EBADF. */
   readonly waker: Descriptor;
+  /** Closes everything and detaches the buffers; later calls answer -EBADF. The end of the environment does the same. */
   close(): void;
 }
 
@@ -87,18 +109,29 @@ export interface TapOptions {
   offloads: number;
   /** TUNSETPERSIST: the interface outlives the descriptor. */
   persistent: boolean;
-  /** 'create': EEXIST when an interface of that name exists. 'attach': ENODEV when none does. */
+  /**
+   * 'create': EEXIST when an interface of that name exists. 'attach': ENODEV when none does, EBUSY when it is open elsewhere, EINVAL when it is
+   * not a TAP. Attaching with `persistent: false` ends the persistence of an interface that had it.
+   */
   mode: 'create' | 'attach';
 }
 
 export interface PacketOptions {
+  /** Its name; ENODEV when there is none. It may be down: the socket hears as soon as it is up. */
   interface: string;
+  /** Open inside this network namespace; -1: the caller's. */
   netns: Descriptor;
+  /** A 12-byte virtio-net header per frame; ENOPROTOOPT before Linux 6.4. Without it, frames with unfinished checksums look finished. */
   vnetHeader: boolean;
   promiscuous: boolean;
+  /** PACKET_IGNORE_OUTGOING: what this host sends there is not heard. */
   ignoreOutgoing: boolean;
 }
 
+/**
+ * Options and arguments of a wrong type or range answer -EINVAL; only `new BurstIo` throws (TypeError, RangeError). What an `open` or `create`
+ * call returns belongs to the environment that called: it closes with `closeDescriptor` or at the environment's end.
+ */
 export interface Binding {
   BurstIo: new (options: BurstIoOptions) => BurstIo;
   /** Opens a TAP; `nameOf` tells the name the kernel chose. */
@@ -108,13 +141,17 @@ export interface Binding {
   setTapPersistent(descriptor: Descriptor, persistent: boolean): Result;
   /** Opens an AF_PACKET socket bound to the interface. */
   openPacket(options: PacketOptions): Result;
+  /** -EBADF for what this environment did not open. */
   closeDescriptor(descriptor: Descriptor): Result;
 
   /** Opens /run/netns/NAME, any path, or /proc/PID/ns/net; refuses (-EINVAL) what is not a network namespace. */
   openNetns(path: string): Result;
-  /** Makes a namespace. With a path it is bound there (as `ip netns add` does) and stays until `removeNetns`. */
+  /**
+   * Makes a namespace and returns a descriptor of it; its loopback is down. With a path (whose folder may be missing) it is bound there, as
+   * `ip netns add` does, and stays until `removeNetns`; without, it ends with its last descriptor, process and interface. -EEXIST.
+   */
   createNetns(path: string | null): Result;
-  /** Unbinds and removes what `createNetns(path)` made. */
+  /** Unbinds and removes what `createNetns(path)` made. -EINVAL for anything else; it stays. */
   removeNetns(path: string): Result;
   /** Moves the calling thread, and the threads it starts from now on, into the namespace. */
   enterNetns(descriptor: Descriptor): Result;
@@ -123,18 +160,23 @@ export interface Binding {
   openNetlink(netns: Descriptor, groups: number): Result;
   /**
    * Sends one request and gathers the answer (up to NLMSG_DONE, NLMSG_ERROR or one non-multi message) into `reply`.
-   * Returns its bytes; -EMSGSIZE when `reply` is too small; -ETIMEDOUT after timeoutMillis. The nlmsghdr sequence number must be set.
+   * Returns its bytes; -EMSGSIZE when `reply` is too small; -ETIMEDOUT after timeoutMillis. The nlmsghdr sequence number must be set, and differ
+   * from the request before; messages with another one are passed over. With NLM_F_ACK the acknowledgement ends the answer. Refusals carry the
+   * kernel's words (NETLINK_EXT_ACK).
    */
   netlinkRequest(descriptor: Descriptor, request: Uint8Array, reply: Uint8Array, timeoutMillis: number): Result;
-  /** Reads waiting notifications without blocking; 0 when none wait, -ENOBUFS when the kernel lost some. */
+  /**
+   * Reads waiting notifications without blocking, each padded to 4 bytes; 0 when none wait, -ENOBUFS when the kernel lost some, -EMSGSIZE when
+   * the first does not fit (it stays).
+   */
   netlinkRead(descriptor: Descriptor, into: Uint8Array): Result;
 
   /** Microseconds of CLOCK_MONOTONIC. */
   monotonicMicros(): number;
-  /** Ends the sleep of the BurstIo whose waker this is. Any thread may call it. */
+  /** Ends the sleep of the BurstIo whose waker this is, or the next one. Any thread may call it. -EBADF for what is no live waker. */
   wake(waker: Descriptor): Result;
   /**
-   * One ICMP echo from the calling thread's namespace; blocks. Returns the round trip in nanoseconds, -ETIMEDOUT, or another negative errno.
+   * One ICMP echo to an IPv4 address from the calling thread's namespace; blocks. Returns the round trip in nanoseconds, -ETIMEDOUT, or another negative errno.
    * For labs and benches, not for the engine.
    */
   icmpEcho(address: string, sequence: number, payloadBytes: number, timeoutMillis: number): Result;
@@ -148,14 +190,16 @@ let loaded: Binding | undefined;
  */
 export function loadBinding(): Binding {
   if (loaded === undefined) {
-    const path =
-      process.env['TAPBRIDGE_ADDON'] ?? fileURLToPath(new URL('../../build/Release/tapbridge.node', import.meta.url));
+    const path = process.env['TAPBRIDGE_ADDON'] ?? fileURLToPath(new URL('../../build/Release/tapbridge.node', import.meta.url));
     try {
       loaded = createRequire(import.meta.url)(path) as Binding;
     } catch (cause) {
-      throw new Error(`cannot load the native addon ${path}: run "npm run build:native" (needs a C++ compiler, make and python3)`, {
-        cause,
-      });
+      throw new Error(
+        `cannot load the native addon ${path}: run "npm run build:native" (needs a C++ compiler, make and python3)`,
+        {
+          cause,
+        },
+      );
     }
   }
   return loaded;

@@ -13,9 +13,9 @@
  */
 import type { Batch } from '../core/batch.js';
 import type { Clock } from '../core/clock.js';
+import { copyBytes, viewOf } from '../core/copy-bytes.js';
 import { Field, FrameRing } from '../core/frame-ring.js';
 import type { Transmit } from '../core/transmit.js';
-import { copyBytes, viewOf } from './copy-bytes.js';
 import { descriptorBytes, LARGEST_ENTRY_BYTES, nextDescriptor } from './frame-queue.js';
 import { Direction } from './pcapng-writer.js';
 import type { Port } from './port.js';

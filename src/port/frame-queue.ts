@@ -11,8 +11,8 @@
  */
 import type { Batch } from '../core/batch.js';
 import { MAX_FRAME_BYTES, VNET_BYTES } from '../core/batch.js';
+import { copyBytes, viewOf } from '../core/copy-bytes.js';
 import type { Transmit } from '../core/transmit.js';
-import { copyBytes, viewOf } from './copy-bytes.js';
 
 /** Bytes the largest frame takes with its vnet header, rounded up to the store's alignment. */
 export const LARGEST_ENTRY_BYTES = (MAX_FRAME_BYTES + VNET_BYTES + 3) & ~3;

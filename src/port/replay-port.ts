@@ -9,8 +9,8 @@
  * the capture plus its mean gap, so the seam between two turns looks like any other place. Frames are loaded before (replay-frames.ts).
  */
 import { type Batch, VNET_BYTES } from '../core/batch.js';
+import { copyBytes, viewOf } from '../core/copy-bytes.js';
 import type { Transmit } from '../core/transmit.js';
-import { copyBytes, viewOf } from './copy-bytes.js';
 import { descriptorBytes, nextDescriptor } from './frame-queue.js';
 import type { Port } from './port.js';
 import type { ReplayFrames } from './replay-frames.js';

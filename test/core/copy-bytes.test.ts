@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { copyBytes, viewOf } from '../../src/port/copy-bytes.js';
+import { copyBytes, viewOf } from '../../src/core/copy-bytes.js';
 
 describe('copyBytes', () => {
   test('every short length, long ones, any alignment: exactly those bytes', () => {
