@@ -46,7 +46,7 @@ export function locate(bytes: Uint8Array, at: number, length: number, layout: In
   let protocol = -1;
   if (type === ethernet.EtherType.ipv4) {
     const header = end - l3 < ipv4.HEADER_BYTES ? 0 : ipv4.headerBytes(bytes, l3);
-    if (header < ipv4.HEADER_BYTES || ipv4.version(bytes, l3) !== 4 ) {
+    if (header < ipv4.HEADER_BYTES || ipv4.version(bytes, l3) !== 4 || ipv4.isFragment(bytes, l3)) {
       return false;
     }
     l4 = l3 + header;

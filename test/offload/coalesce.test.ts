@@ -129,6 +129,9 @@ describe('F.4: datagrams that do not', () => {
     ['first octets of the source MAC', { source: '06:00:00:00:00:0a' }],
     ['source address', { ipSource: '10.9.0.3' }],
     ['destination address', { ipDestination: '10.9.0.3' }],
+    // The two halves of the address change so that the header checksum stays the same.
+    ['source address of the same checksum', { ipSource: '10.8.0.2' }],
+    ['destination address of the same checksum', { ipDestination: '10.8.0.3' }],
     ['source port', { sourcePort: 40002 }],
     ['destination port', { destinationPort: 9002 }],
     ['TTL', { ttl: 63 }],
@@ -152,7 +155,19 @@ describe('F.4: datagrams that do not', () => {
 
   test('G21: options, fragments, padding, no payload, lengths that disagree', () => {
     expect(twice(() => {})).toEqual([2]);
-    expect(twice(({ frame }) => frame.set([0x46], 14))).toEqual([1, 1]);
+    // Header checksums are made right again over 20 bytes, so that nothing but the one difference keeps them apart.
+    const changed = (at: number, value: number) =>
+      twice(({ frame }) => {
+        frame[at] = value;
+        ipv4.setHeaderChecksum(frame, 14, 0);
+        ipv4.setHeaderChecksum(frame, 14, checksum.checksum(frame, 14, 20));
+      });
+    expect(changed(14, 0x46)).toEqual([1, 1]);
+    expect(changed(14, 0x55)).toEqual([1, 1]);
+    // UDP-Lite (RFC 3828) looks like UDP.
+    expect(changed(23, 136)).toEqual([1, 1]);
+    expect(changed(13, 0x01)).toEqual([1, 1]);
+    expect(changed(22, 9)).toEqual([2]);
     expect(
       twice(({ frame }) => {
         ipv4.setFragmentWord(frame, 14, 0x2000);
@@ -164,6 +179,9 @@ describe('F.4: datagrams that do not', () => {
     expect(grouping([wire, wire])).toEqual([1, 1]);
     expect(twice(() => {}, { payload: new Uint8Array(0) })).toEqual([1, 1]);
     expect(twice(({ frame }) => udp.setDatagramLength(frame, 34, 25))).toEqual([1, 1]);
+    const short = unfinished();
+    udp.setDatagramLength(short.frame, 34, 25);
+    expect(grouping([unfinished(), short, unfinished()])).toEqual([1, 1, 1]);
   });
 
   test('G22: no checksum, a wrong one, or a partial one elsewhere', () => {
@@ -214,6 +232,9 @@ describe('F.4: datagrams that do not', () => {
       { frames: 1, packets: 3 },
     ]);
     expect(split(sent[0])).toEqual(superFrame);
+    expect(grouping([unfinished({ payload: payload(300) }), superFrame, unfinished({ payload: payload(50) })])).toEqual([
+      1, 1, 1,
+    ]);
   });
 });
 
