@@ -3,8 +3,13 @@ export class Random {
   private state = 0;
 
   constructor(seed: number) {
+    // Small seeds differ in few bits: mixed (MurmurHash3's finalizer), so that already the first number looks like any other.
+    let state = (seed | 0) ^ 0x9e3779b9;
+    state = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+    state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+    state ^= state >>> 16;
     // Zero is the one state xorshift never leaves.
-    this.state = seed | 0 || 0x9e3779b9 | 0;
+    this.state = state === 0 ? 1 : state;
   }
 
   /** An int32. */

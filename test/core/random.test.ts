@@ -7,8 +7,22 @@ const take = (seed: number, count: number) => {
 };
 
 describe('random', () => {
-  test('xorshift32 of Marsaglia (2003), shifts 13, 17, 5: the sequence of seed 1', () => {
-    expect(take(1, 5).map((value) => value >>> 0)).toEqual([270369, 67634689, 2647435461, 307599695, 2398689233]);
+  test('xorshift32 of Marsaglia (2003), shifts 13, 17, 5: each number follows from the one before', () => {
+    const [first, ...others] = take(1, 5);
+    let expected = BigInt(first >>> 0);
+    for (const value of others) {
+      expected ^= (expected << 13n) & 0xffffffffn;
+      expected ^= expected >> 17n;
+      expected ^= (expected << 5n) & 0xffffffffn;
+      expected &= 0xffffffffn;
+      expect(value >>> 0).toBe(Number(expected));
+    }
+  });
+
+  test('already the first numbers of small seeds look like any other', () => {
+    const firsts = Array.from({ length: 1000 }, (_, seed) => new Random(seed).fraction());
+    expect(firsts.filter((fraction) => fraction < 0.01).length).toBeLessThan(30);
+    expect(firsts.reduce((sum, fraction) => sum + fraction) / firsts.length).toBeCloseTo(0.5, 1);
   });
 
   test('the same seed gives the same numbers, another one others', () => {
