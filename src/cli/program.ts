@@ -1,0 +1,37 @@
+/** The tree of commands. Each loads what it needs when it runs: help and clients start fast, only the daemon pays for the daemon. */
+import { Command } from 'commander';
+import { packageVersion } from '../daemon/version.js';
+import { createCommand, listCommand, removeCommand } from './bridge-commands.js';
+import { captureCommand } from './capture-command.js';
+import { completionCommand } from './completion.js';
+import { daemonCommand } from './daemon-command.js';
+import { demoCommand } from './demo-command.js';
+import { attachCommand, detachCommand } from './port-commands.js';
+import { setCommand } from './set-command.js';
+import { showCommand } from './show-command.js';
+import { fdbCommand, neighborCommand } from './table-commands.js';
+
+export function buildProgram(): Command {
+  const program = new Command('tapbridge')
+    .description('A userspace ethernet bridge for containers.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 a command line that makes no sense.');
+  for (const command of [
+    demoCommand(),
+    daemonCommand(),
+    createCommand(),
+    removeCommand(),
+    listCommand(),
+    attachCommand(),
+    detachCommand(),
+    setCommand(),
+    showCommand(),
+    fdbCommand(),
+    neighborCommand(),
+    captureCommand(),
+    completionCommand(),
+  ]) {
+    program.addCommand(command);
+  }
+  return program;
+}

@@ -1,0 +1,31 @@
+/** Values on the command line, in the forms people write them. */
+import { UsageError } from './failure.js';
+
+export function wholeNumber(what: string, text: string): number {
+  if (!/^-?(0x[0-9a-f]+|[0-9]+)$/i.test(text))
+    throw new UsageError(`${what} must be a whole number, not ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
+export function onOff(what: string, text: string): boolean {
+  if (['on', 'true', 'yes', '1'].includes(text)) return true;
+  if (['off', 'false', 'no', '0'].includes(text)) return false;
+  throw new UsageError(`${what} is on or off, not ${JSON.stringify(text)}`);
+}
+
+/** '1%' or '0.01' as 0.01. */
+export function fraction(what: string, text: string): number {
+  const value = /^[0-9.]+%$/.test(text) ? Number(text.slice(0, -1)) / 100 : Number(text);
+  if (text === '' || !(value >= 0 && value <= 1))
+    throw new UsageError(`${what} is a fraction like 1% or 0.01, not ${JSON.stringify(text)}`);
+  return value;
+}
+
+const UNITS: Record<string, number> = { us: 1, ms: 1000, s: 1_000_000 };
+
+/** '200us', '5ms', '1s' as microseconds. */
+export function micros(what: string, text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)(us|ms|s)$/.exec(text);
+  if (match === null) throw new UsageError(`${what} is a time like 200us, 5ms or 1s, not ${JSON.stringify(text)}`);
+  return Math.round(Number(match[1]) * UNITS[match[2]]);
+}

@@ -1,0 +1,318 @@
+/** Attaching ports: each kind opens its source, then all are handed to the engine and recorded the same way. */
+import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { DEFAULT_PORT_FLAGS, type PortSettings, type PortSpec } from '../engine/protocol.js';
+import { CaptureFile } from '../port/capture-file.js';
+import { loadReplay } from '../port/replay-frames.js';
+import { formatIpv4, type Ipv4Cidr, isUnicastIpv4, parseIpv4Cidr } from '../wire/ipv4-address.js';
+import { parseMac, randomMac } from '../wire/mac-address.js';
+import { makeContainerPort, openNetns, setInterfaceMtu } from './container-port.js';
+import { type ControlContext, save } from './context.js';
+import { ControlError, orRefuse } from './control-error.js';
+import { defined } from './defined.js';
+import { findUsableInterface, openInterface } from './interface-port.js';
+import { checkInterface, checkPortName, checkRange, MTU, stationMac } from './limits.js';
+import type { AttachPort, FaultInfo } from './model.js';
+import { type BridgeRecord, macText, type PortRecord, sameMac } from './records.js';
+import type { Undo } from './undo.js';
+
+const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay'] as const;
+const NO_ADDRESS_HINT = 'leave --ip out, or make the bridge with --subnet';
+
+/**
+ * @param identity the namespace it must be ('device:inode'), when a port is restored; null: any
+ * @throws ControlError or SystemError; what was made until then is undone by `undo`
+ */
+export async function attachPort(
+  context: ControlContext,
+  bridge: BridgeRecord,
+  request: AttachPort,
+  identity: string | null,
+  undo: Undo,
+): Promise<PortRecord> {
+  const port = newRecord(bridge, request);
+  chooseAddresses(bridge, request, port);
+  port.number = context.portNumbers.take();
+  if (port.number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
+  undo.add(() => context.portNumbers.free(port.number));
+
+  if (port.kind === 'tap') openContainer(context, bridge, request, port, identity, undo);
+  if (port.kind === 'packet') openHostInterface(context, bridge, request, port, undo);
+  const spec = port.file === null ? descriptorSpec(port) : await openFile(context, port, undo);
+
+  await context.engine.call('add-port', { port: port.number, settings: engineSettings(bridge, port, spec) });
+  undo.add(async () => void (await context.engine.call('remove-port', { port: port.number })));
+  bridge.ports.set(port.name, port);
+  context.ports.set(port.number, { bridge, port });
+  if (port.ip !== null) bridge.pool?.take(port.ip.address, port.name);
+  undo.add(() => forget(context, bridge, port));
+  save(context);
+  return port;
+}
+
+/** Ends a port; the caller writes the record. Several may be under way: what takes time is the kernel's waiting. */
+export async function detachPort(context: ControlContext, bridge: BridgeRecord, port: PortRecord): Promise<void> {
+  await context.engine.call('remove-port', { port: port.number });
+  if (port.descriptor >= 0) await context.binding.closeInBackground(port.descriptor);
+  await port.writer?.close();
+  if (port.kind === 'packet') context.changes.release(port.interface as string);
+  forget(context, bridge, port);
+  context.portNumbers.free(port.number);
+  const gone = bridge.fdb.filter((entry) => entry.port === port.name);
+  bridge.fdb = bridge.fdb.filter((entry) => entry.port !== port.name);
+  const dies = (mac: { high: number; low: number }) =>
+    gone.some((entry) => sameMac(entry.mac, mac)) || (port.mac !== null && sameMac(port.mac, mac));
+  bridge.neighbors = bridge.neighbors.filter((entry) => !dies(entry.mac));
+}
+
+/** How the engine is told of a port; also when it is added again after its interface was down. */
+export function engineSettings(bridge: BridgeRecord, port: PortRecord, spec = descriptorSpec(port)): PortSettings {
+  const address = port.mac !== null && port.owned ? { mac: port.mac, ip: port.ip === null ? null : port.ip.address } : null;
+  return {
+    bridge: bridge.number,
+    spec,
+    flags: port.flags,
+    mtu: port.mtu,
+    macLimit: port.macLimit,
+    address,
+    local: false,
+    faults: port.faults,
+  };
+}
+
+/**
+ * Changes the MTU of a TAP in its namespace; of other ports only what the bridge sends there.
+ * @throws ControlError when the namespace cannot be reached any more
+ */
+export function setPortMtu(context: ControlContext, bridge: BridgeRecord, port: PortRecord, mtu: number): void {
+  checkRange('the MTU', mtu, MTU);
+  if (port === bridge.host) {
+    throw new ControlError(
+      'invalid',
+      `the MTU of the host port ${port.name} is the bridge's`,
+      `set it: tapbridge set ${bridge.name} mtu=${mtu}`,
+    );
+  }
+  if (port.kind !== 'tap') return;
+  const netns = openNetns(context.binding, { netns: port.netns ?? undefined, pid: port.pid ?? undefined });
+  try {
+    if (netns.identity !== port.identity) {
+      throw new ControlError(
+        'not-found',
+        `${netns.label} is another namespace than the one ${port.name} is in`,
+        'detach and attach the port',
+      );
+    }
+    setInterfaceMtu(context.binding, netns, port.interface as string, mtu);
+  } finally {
+    netns.close();
+  }
+}
+
+export function checkFaults(faults: FaultInfo): void {
+  for (const name of ['loss', 'duplicate', 'reorder', 'corrupt'] as const) {
+    const value = faults[name];
+    if (!(value >= 0 && value <= 1)) throw new ControlError('invalid', `${name} is a fraction from 0 to 1, not ${value}`);
+  }
+  for (const name of ['delayMicros', 'jitterMicros'] as const) checkRange(name, faults[name], { min: 0, max: 60_000_000 });
+  checkRange('the seed', faults.seed, { min: -0x8000_0000, max: 0xffff_ffff });
+}
+
+function descriptorSpec(port: PortRecord): PortSpec {
+  const { descriptor, offloads: vnetHeader, udpSegmentation } = port;
+  return { kind: port.kind === 'packet' ? 'packet' : 'tap', descriptor, vnetHeader, udpSegmentation };
+}
+
+function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
+  const { port: name } = request;
+  checkPortName(name);
+  if (bridge.ports.has(name))
+    throw new ControlError('conflict', `bridge ${bridge.name} has a port ${name}`, 'choose another name');
+  if (name === bridge.name)
+    throw new ControlError('conflict', `${name} is the name of the bridge's host port`, 'choose another name');
+  const given = SOURCES.filter((source) => request[source] !== undefined);
+  if (given.length !== 1) {
+    throw new ControlError(
+      'invalid',
+      'a port needs exactly one of a namespace, a process or an interface',
+      'give --netns, --pid or --iface',
+    );
+  }
+  const mtu = request.mtu ?? bridge.mtu;
+  checkRange('the MTU', mtu, MTU);
+  checkRange('the MAC limit', request.macLimit ?? 0, { min: 0, max: 1_048_576 });
+  if (request.faults !== undefined) checkFaults(request.faults);
+  const source = given[0];
+  return {
+    number: -1,
+    name,
+    kind: source === 'iface' ? 'packet' : source === 'capture' || source === 'replay' ? source : 'tap',
+    state: 'up',
+    interface: null,
+    index: -1,
+    netns: request.netns ?? null,
+    pid: request.pid ?? null,
+    identity: null,
+    file: request.capture ?? request.replay ?? null,
+    mac: null,
+    owned: true,
+    ip: null,
+    mtu,
+    flags: { ...DEFAULT_PORT_FLAGS, ...defined(request.flags ?? {}) },
+    macLimit: request.macLimit ?? 0,
+    faults: request.faults ?? null,
+    offloads: false,
+    udpSegmentation: false,
+    descriptor: -1,
+    writer: null,
+  };
+}
+
+function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRecord): void {
+  const isFile = port.file !== null;
+  if (isFile && (request.mac !== undefined || request.ip !== undefined)) {
+    throw new ControlError('invalid', 'a file has no address', 'leave --mac and --ip out');
+  }
+  if (port.kind === 'packet' && request.ip !== undefined && request.mac === undefined) {
+    throw new ControlError(
+      'invalid',
+      'an address behind an interface is only of use with its MAC',
+      'add --mac, or leave --ip out',
+    );
+  }
+  if (request.mac !== undefined) {
+    port.mac = stationMac(request.mac);
+    const owner = [bridge.host, ...bridge.ports.values()].find(
+      (other) => other.mac !== null && sameMac(other.mac, port.mac as never),
+    );
+    if (owner !== undefined)
+      throw new ControlError('conflict', `${request.mac} is the MAC of port ${owner.name}`, 'choose another one');
+  } else if (port.kind === 'tap') {
+    port.mac = freshMac(bridge);
+  }
+  if (request.ip !== undefined) port.ip = chooseIp(bridge, request.ip);
+}
+
+function freshMac(bridge: BridgeRecord): { high: number; low: number } {
+  for (;;) {
+    const mac = randomMac(Math.random);
+    if (![bridge.host, ...bridge.ports.values()].some((other) => other.mac !== null && sameMac(other.mac, mac))) return mac;
+  }
+}
+
+function chooseIp(bridge: BridgeRecord, text: string): { address: number; prefix: number } {
+  if (bridge.pool !== null) return { address: bridge.pool.resolve(text), prefix: bridge.pool.subnet.prefix };
+  if (text === 'auto') {
+    throw new ControlError('invalid', `bridge ${bridge.name} has no subnet to take an address from`, NO_ADDRESS_HINT);
+  }
+  const cidr: Ipv4Cidr = orRefuse('invalid', () => parseIpv4Cidr(text));
+  if (!isUnicastIpv4(cidr.address) || !cidr.isHost(cidr.address)) {
+    throw new ControlError('invalid', `${text} is no address of a host`);
+  }
+  for (const other of bridge.ports.values()) {
+    if (other.ip?.address === cidr.address) {
+      throw new ControlError('conflict', `${formatIpv4(cidr.address)} is taken by port ${other.name}`, 'choose another one');
+    }
+  }
+  return { address: cidr.address, prefix: cidr.prefix };
+}
+
+function openContainer(
+  context: ControlContext,
+  bridge: BridgeRecord,
+  request: AttachPort,
+  port: PortRecord,
+  identity: string | null,
+  undo: Undo,
+): void {
+  const ifname = request.ifname ?? 'eth0';
+  checkInterface(ifname);
+  const netns = openNetns(context.binding, request);
+  try {
+    if (identity !== null && netns.identity !== identity) {
+      throw new ControlError('not-found', `${netns.label} is another namespace than the one the port was attached to`);
+    }
+    if (netns.identity === context.here) {
+      const what = `${netns.label} is the daemon's own network namespace, where the bridge has its host port`;
+      throw new ControlError('invalid', what, "name a container's, or attach an interface with --iface");
+    }
+    const gateway = bridge.pool === null ? null : bridge.pool.gateway;
+    const spec = { ifname, mac: macText(port.mac as never), mtu: port.mtu, ip: port.ip, gateway };
+    const made = makeContainerPort(context.binding, context.netlink, netns, undo, spec);
+    port.interface = ifname;
+    port.identity = netns.identity;
+    port.descriptor = made.descriptor;
+    port.udpSegmentation = made.udpSegmentation;
+    port.offloads = true;
+  } finally {
+    netns.close();
+  }
+}
+
+function openHostInterface(
+  context: ControlContext,
+  bridge: BridgeRecord,
+  request: AttachPort,
+  port: PortRecord,
+  undo: Undo,
+): void {
+  const name = request.iface as string;
+  checkInterface(name);
+  if (request.ifname !== undefined) {
+    throw new ControlError('invalid', `an interface of the host keeps its name ${name}`, 'leave --ifname out');
+  }
+  const link = findUsableInterface(context.netlink, name, (index) => usedBy(context, index));
+  if (request.mtu === undefined) port.mtu = link.mtu;
+  if (port.mtu !== bridge.mtu) {
+    const message = `${name} has an MTU of ${port.mtu}, bridge ${bridge.name} of ${bridge.mtu}: larger frames are dropped`;
+    context.log.warn({ bridge: bridge.name, port: port.name }, message);
+  }
+  if (port.mac === null) {
+    const { high, low } = parseMac(link.mac);
+    port.mac = { high, low };
+    port.owned = false;
+  }
+  undo.add(() => context.changes.release(name));
+  context.changes.hold(name, link.up, () => save(context));
+  const made = openInterface(context.binding, name);
+  undo.add(() => void context.binding.closeDescriptor(made.descriptor));
+  port.interface = name;
+  port.index = link.index;
+  port.descriptor = made.descriptor;
+  port.offloads = made.vnetHeader;
+  port.udpSegmentation = made.udpSegmentation;
+}
+
+function usedBy(context: ControlContext, index: number): string | undefined {
+  for (const { bridge, port } of context.ports.values()) {
+    if (port.index !== index) continue;
+    return port.kind === 'host' ? `the host port of bridge ${bridge.name}` : `port ${port.name} of bridge ${bridge.name} already`;
+  }
+  return undefined;
+}
+
+async function openFile(context: ControlContext, port: PortRecord, undo: Undo): Promise<PortSpec> {
+  const file = port.file as NonNullable<PortRecord['file']>;
+  const { path } = file;
+  if (!isAbsolute(path)) throw new ControlError('invalid', `${path}: the daemon needs an absolute path`);
+  if ('speed' in file) {
+    const frames = await loadReplay(path).catch((error: Error) => {
+      throw new ControlError('invalid', `cannot replay ${path}: ${error.message}`, undefined, error);
+    });
+    return { kind: 'replay', frames, speed: file.speed, loop: file.loop };
+  }
+  if (existsSync(path)) throw new ControlError('conflict', `${path} exists`, 'remove it, or write to another file');
+  const epochMicros = Date.now() * 1000 - context.binding.monotonicMicros();
+  const writer = await CaptureFile.open({ path, format: file.format, name: port.name, epochMicros }).catch((error: Error) => {
+    throw new ControlError('invalid', `cannot write ${path}: ${error.message}`, undefined, error);
+  });
+  port.writer = writer;
+  undo.add(() => writer.close());
+  return { kind: 'capture', ring: writer.ring, snapLength: 0 };
+}
+
+function forget(context: ControlContext, bridge: BridgeRecord, port: PortRecord): void {
+  bridge.ports.delete(port.name);
+  context.ports.delete(port.number);
+  if (port.ip !== null) bridge.pool?.release(port.ip.address);
+}

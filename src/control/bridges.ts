@@ -1,0 +1,161 @@
+/** Making and removing bridges: an engine bridge and its host port, both or none. */
+
+import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type Mac } from '../engine/protocol.js';
+import { listAddresses } from '../netlink/address.js';
+import { findLink } from '../netlink/link.js';
+import { Ipv4Cidr, parseIpv4 } from '../wire/ipv4-address.js';
+import { randomMac } from '../wire/mac-address.js';
+import { AddressPool } from './address-pool.js';
+import type { ControlContext } from './context.js';
+import { ControlError } from './control-error.js';
+import { makeHostPort } from './host-port.js';
+import { AGEING_SECONDS, checkBridgeName, checkRange, FDB_LIMIT, GROUP_FORWARD_MASK, MTU } from './limits.js';
+import type { ChangeBridge, CreateBridge } from './model.js';
+import { type BridgeRecord, macText, type PortRecord } from './records.js';
+import type { Undo } from './undo.js';
+
+/** @param mac of the host port; null: a random one */
+export async function makeBridge(
+  context: ControlContext,
+  request: CreateBridge,
+  mac: Mac | null,
+  undo: Undo,
+): Promise<BridgeRecord> {
+  const { name } = request;
+  checkBridgeName(name);
+  if (context.bridges.has(name))
+    throw new ControlError('conflict', `bridge ${name} exists`, 'choose another name, or remove it first');
+  const mtu = request.mtu ?? MTU.default;
+  checkRange('the MTU', mtu, MTU);
+  checkSettings(request);
+  const pool = poolOf(context, request);
+  const number = context.bridgeNumbers.take();
+  if (number < 0) throw new ControlError('conflict', 'the engine has no room for another bridge', 'remove one');
+  undo.add(() => context.bridgeNumbers.free(number));
+
+  const bridge: BridgeRecord = {
+    number,
+    name,
+    mtu,
+    mac: mac ?? randomMac(Math.random),
+    pool,
+    settings: {
+      ...DEFAULT_BRIDGE_SETTINGS,
+      ...settingsOf(request),
+      subnet: pool === null ? null : { network: pool.subnet.network, prefix: pool.subnet.prefix },
+    },
+    host: hostRecord(name, mtu),
+    ports: new Map(),
+    fdb: [],
+    neighbors: [],
+  };
+  bridge.host.mac = bridge.mac;
+  bridge.host.ip = pool === null ? null : { address: pool.gateway, prefix: pool.subnet.prefix };
+  await context.engine.call('add-bridge', { bridge: number, settings: bridge.settings });
+  undo.add(async () => void (await context.engine.call('remove-bridge', { bridge: number })));
+  await addHostPort(context, bridge, undo);
+  return bridge;
+}
+
+/** Makes the host port, also again when somebody deleted its interface. */
+export async function addHostPort(context: ControlContext, bridge: BridgeRecord, undo: Undo): Promise<void> {
+  const { host } = bridge;
+  const number = context.portNumbers.take();
+  if (number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
+  undo.add(() => context.portNumbers.free(number));
+  const spec = { name: bridge.name, mac: macText(bridge.mac), mtu: bridge.mtu, pool: bridge.pool };
+  const made = makeHostPort(context.binding, context.netlink, undo, spec);
+  await context.engine.call('add-port', {
+    port: number,
+    settings: {
+      bridge: bridge.number,
+      spec: { kind: 'host', descriptor: made.descriptor, vnetHeader: true, udpSegmentation: made.udpSegmentation },
+      flags: host.flags,
+      mtu: bridge.mtu,
+      macLimit: host.macLimit,
+      address: { mac: bridge.mac, ip: bridge.pool === null ? null : bridge.pool.gateway },
+      local: true,
+      faults: host.faults,
+    },
+  });
+  undo.add(async () => void (await context.engine.call('remove-port', { port: number })));
+  host.number = number;
+  host.descriptor = made.descriptor;
+  host.index = made.index;
+  host.udpSegmentation = made.udpSegmentation;
+  context.ports.set(number, { bridge, port: host });
+  undo.add(() => void context.ports.delete(number));
+}
+
+/** What of a request is the engine's business. */
+export function settingsOf(request: ChangeBridge) {
+  const { ageingSeconds, fdbLimit, arpProxy, groupForwardMask } = request;
+  return {
+    ...(ageingSeconds !== undefined && { ageingSeconds }),
+    ...(fdbLimit !== undefined && { fdbLimit }),
+    ...(arpProxy !== undefined && { arpProxy }),
+    ...(groupForwardMask !== undefined && { groupForwardMask }),
+  };
+}
+
+export function checkSettings(request: ChangeBridge): void {
+  if (request.ageingSeconds !== undefined) checkRange('the ageing time', request.ageingSeconds, AGEING_SECONDS);
+  if (request.fdbLimit !== undefined) checkRange('the FDB limit', request.fdbLimit, FDB_LIMIT);
+  if (request.groupForwardMask === undefined) return;
+  checkRange('the group forward mask', request.groupForwardMask, GROUP_FORWARD_MASK);
+  if ((request.groupForwardMask & 7) !== 0) {
+    throw new ControlError(
+      'invalid',
+      'the group forward mask cannot open 01-80-c2-00-00-00 to -02',
+      'leave its bits 0 to 2 clear',
+    );
+  }
+}
+
+function poolOf(context: ControlContext, request: CreateBridge): AddressPool | null {
+  if (request.subnet === undefined) {
+    if (request.gateway === undefined) return null;
+    throw new ControlError('invalid', 'a gateway needs a subnet', 'add --subnet');
+  }
+  const pool = AddressPool.parse(request.subnet, request.gateway);
+  for (const other of context.bridges.values()) {
+    if (other.pool?.subnet.overlaps(pool.subnet)) {
+      const what = `the subnet ${pool.subnet} overlaps ${other.pool.subnet} of bridge ${other.name}`;
+      throw new ControlError('conflict', what, 'choose another one');
+    }
+  }
+  for (const { family, address, prefix, index } of listAddresses(context.netlink)) {
+    if (family === 'ipv4' && new Ipv4Cidr(parseIpv4(address), prefix).overlaps(pool.subnet)) {
+      const owner = findLink(context.netlink, index)?.name ?? `interface ${index}`;
+      const what = `the subnet ${pool.subnet} overlaps ${address}/${prefix} of the host's interface ${owner}`;
+      throw new ControlError('conflict', what, 'choose another one');
+    }
+  }
+  return pool;
+}
+
+function hostRecord(name: string, mtu: number): PortRecord {
+  return {
+    number: -1,
+    name,
+    kind: 'host',
+    state: 'up',
+    interface: name,
+    index: -1,
+    netns: null,
+    pid: null,
+    identity: null,
+    file: null,
+    mac: null,
+    owned: true,
+    ip: null,
+    mtu,
+    flags: { ...DEFAULT_PORT_FLAGS },
+    macLimit: 0,
+    faults: null,
+    offloads: true,
+    udpSegmentation: false,
+    descriptor: -1,
+    writer: null,
+  };
+}

@@ -1,0 +1,113 @@
+/** What the daemon remembers of a bridge and of a port, and how the API shows it. */
+import { DROP_REASONS, type DropReason, PORT, type PortCounter, type PortCounters } from '../core/counters.js';
+import type { BridgeSettings, FaultSettings, Mac, PortFlags } from '../engine/protocol.js';
+import type { CaptureFile } from '../port/capture-file.js';
+import { formatIpv4 } from '../wire/ipv4-address.js';
+import { formatMac } from '../wire/mac-address.js';
+import type { AddressPool } from './address-pool.js';
+import type { BridgeInfo, PortInfo, PortInfoKind, PortState } from './model.js';
+
+export interface PortRecord {
+  /** The engine's. */
+  number: number;
+  name: string;
+  kind: PortInfoKind;
+  state: PortState;
+  interface: string | null;
+  /** Of an interface in the daemon's own namespace, -1 otherwise. */
+  index: number;
+  netns: string | null;
+  pid: number | null;
+  /** 'device:inode' of the namespace. */
+  identity: string | null;
+  file: { path: string; format: 'pcap' | 'pcapng' } | { path: string; speed: number; loop: boolean } | null;
+  mac: Mac | null;
+  /** Whether the MAC is registered with the bridge as this port's (it is only shown for an interface with others behind it). */
+  owned: boolean;
+  ip: { address: number; prefix: number } | null;
+  mtu: number;
+  flags: PortFlags;
+  macLimit: number;
+  faults: FaultSettings | null;
+  offloads: boolean;
+  udpSegmentation: boolean;
+  /** Ours, -1 for a file; the engine works on a duplicate. */
+  descriptor: number;
+  /** What a capture port writes through. */
+  writer: CaptureFile | null;
+}
+
+export interface BridgeRecord {
+  number: number;
+  name: string;
+  mtu: number;
+  mac: Mac;
+  pool: AddressPool | null;
+  settings: BridgeSettings;
+  host: PortRecord;
+  /** By name, in the order they were attached; the host port is not among them. */
+  ports: Map<string, PortRecord>;
+  /** What a user added: ports and gateway register theirs by themselves. */
+  fdb: { mac: Mac; vlan: number; port: string }[];
+  neighbors: { ip: number; mac: Mac }[];
+}
+
+export const DROPS = Object.keys(DROP_REASONS) as DropReason[];
+
+export function macText(mac: Mac): string {
+  return formatMac(mac.high, mac.low);
+}
+
+export function sameMac(a: Mac, b: Mac): boolean {
+  return a.high === b.high && a.low === b.low;
+}
+
+export function cidrText(ip: { address: number; prefix: number }): string {
+  return `${formatIpv4(ip.address)}/${ip.prefix}`;
+}
+
+export function dropsOf(counters: PortCounters, port: number): number {
+  return DROPS.reduce((sum, reason) => sum + counters.get(port, PORT[reason]), 0);
+}
+
+export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
+  const { settings } = bridge;
+  return {
+    name: bridge.name,
+    mtu: bridge.mtu,
+    subnet: bridge.pool === null ? null : bridge.pool.subnet.toString(),
+    gateway: bridge.pool === null ? null : formatIpv4(bridge.pool.gateway),
+    mac: macText(bridge.mac),
+    ageingSeconds: settings.ageingSeconds,
+    fdbLimit: settings.fdbLimit,
+    arpProxy: settings.arpProxy,
+    groupForwardMask: settings.groupForwardMask,
+    ports: bridge.ports.size,
+  };
+}
+
+export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: PortCounters): PortInfo {
+  const count = (name: PortCounter) => counters.get(port.number, PORT[name]);
+  return {
+    name: port.name,
+    bridge: bridge.name,
+    kind: port.kind,
+    state: port.state === 'up' && !port.flags.up ? 'down' : port.state,
+    interface: port.interface,
+    netns: port.netns,
+    pid: port.pid,
+    file: port.file === null ? null : port.file.path,
+    mac: port.mac === null ? null : macText(port.mac),
+    ip: port.ip === null ? null : cidrText(port.ip),
+    mtu: port.mtu,
+    flags: { ...port.flags },
+    macLimit: port.macLimit,
+    offloads: port.offloads,
+    faults: port.faults === null ? null : { ...port.faults },
+    rxFrames: count('rx_frames'),
+    rxBytes: count('rx_bytes'),
+    txFrames: count('tx_frames'),
+    txBytes: count('tx_bytes'),
+    drops: dropsOf(counters, port.number),
+  };
+}

@@ -1,0 +1,44 @@
+/** The configuration file: YAML, the same names as the command line's options, and bridges to make at start. */
+import { readFileSync } from 'node:fs';
+import { z } from '@hono/zod-openapi';
+import { ControlError } from '../control/control-error.js';
+import { reasonOf } from '../control/log.js';
+import { LOG_LEVELS } from './log.js';
+import { AttachPort, CreateBridge } from './schemas.js';
+
+const MAX_BYTES = 1 << 20;
+
+export const Config = z.strictObject({
+  socket: z.string().optional(),
+  state: z.string().optional(),
+  group: z.string().optional(),
+  logLevel: z.enum(LOG_LEVELS).optional(),
+  bridges: z.array(CreateBridge.extend({ ports: z.array(AttachPort).optional() })).optional(),
+});
+export type Config = z.infer<typeof Config>;
+
+/** @throws ControlError that names the file and the line or key */
+export async function loadConfig(path: string): Promise<Config> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ControlError('not-found', `cannot read the configuration: ${reasonOf(error)}`, 'name another file with --config');
+  }
+  return parseConfig(text, path);
+}
+
+export async function parseConfig(text: string, path: string): Promise<Config> {
+  if (text.length > MAX_BYTES) throw new ControlError('invalid', `${path}: a configuration has at most ${MAX_BYTES} bytes`);
+  const { parse } = await import('yaml');
+  let value: unknown;
+  try {
+    value = parse(text) ?? {};
+  } catch (error) {
+    throw new ControlError('invalid', `${path}: ${reasonOf(error).split('\n')[0]}`, 'correct the file');
+  }
+  const result = Config.safeParse(value);
+  if (result.success) return result.data;
+  const { path: keys, message } = result.error.issues[0];
+  throw new ControlError('invalid', `${path}: ${keys.length === 0 ? '' : `${keys.join('.')}: `}${message}`, 'correct the file');
+}

@@ -1,0 +1,124 @@
+/**
+ * The daemon: engine, model and API in one process.
+ *
+ *     check host ─▶ claim socket ─▶ lock state ─▶ start engine ─▶ restore ─▶ configured bridges ─▶ listen
+ *     SIGTERM, SIGINT ─▶ stop listening ─▶ remove what was made, put back what was changed ─▶ clear the record ─▶ 0
+ *     engine died ─▶ the same, without the engine ─▶ 1
+ *
+ * What can be refused is refused before anything is made. The socket listens last, so whoever can connect finds everything restored.
+ */
+import { rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { Control } from '../control/control.js';
+import { ControlError } from '../control/control-error.js';
+import { type Log, reasonOf } from '../control/log.js';
+import { StateStore } from '../control/state-store.js';
+import { EngineThread } from '../engine/engine-thread.js';
+import { loadBinding } from '../native/binding.js';
+import { createApp } from './app.js';
+import type { Config } from './config.js';
+import { checkHost } from './host-check.js';
+import { claimSocket, groupId, listen } from './socket.js';
+
+/** An orderly stop takes well under a second; what hangs must not keep the caller waiting beyond the 5 s that are promised. */
+const STOP_MILLIS = 4800;
+
+export interface DaemonOptions {
+  socket: string;
+  state: string;
+  group?: string | undefined;
+  bridges?: Config['bridges'];
+  log: Log;
+}
+
+/** Runs until a signal or the engine's death; resolves with the exit status. @throws ControlError when it cannot start */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const { log } = options;
+  checkHost();
+  const gid = options.group === undefined ? null : groupId(options.group);
+  await claimSocket(options.socket);
+  const binding = loadBinding();
+  const store = StateStore.open(options.state);
+  let engine: EngineThread | undefined;
+  let control: Control | undefined;
+  let server: Server | undefined;
+  let status = 0;
+  // From here on signals must find their way to the cleaning up below, also while starting.
+  const ending = whatEnds();
+  try {
+    engine = await EngineThread.start(binding);
+    control = await Control.start({ binding, engine, log, store });
+    await makeConfigured(control, options.bridges ?? [], log);
+    server = createServer(getRequestListener(createApp(control, log).fetch));
+    await listen(server, options.socket, gid);
+    log.info({ socket: options.socket, state: options.state, pid: process.pid }, `listening at ${options.socket}`);
+    const end = await Promise.race([ending.promise, engine.failed]);
+    if (typeof end === 'string') {
+      log.info({ signal: end }, `${end}: stopping`);
+    } else {
+      log.error({ reason: reasonOf(end) }, 'the engine died: cleaning up');
+      status = 1;
+    }
+  } finally {
+    const guard = setTimeout(() => process.exit(1), STOP_MILLIS).unref();
+    stopListening(server, options.socket);
+    await control?.close({ engineFailed: status === 1 }).catch((error) => {
+      log.error({ reason: reasonOf(error) }, 'cannot clean up');
+      status = 1;
+    });
+    if (status === 0) await engine?.stop();
+    store.close();
+    server?.closeAllConnections();
+    ending.forget();
+    clearTimeout(guard);
+  }
+  log.info({ status }, 'stopped');
+  return status;
+}
+
+/** Bridges of the configuration that were not restored. A port whose namespace is not there yet is no reason to have no bridge. */
+async function makeConfigured(control: Control, bridges: NonNullable<Config['bridges']>, log: Log): Promise<void> {
+  for (const { ports = [], ...bridge } of bridges) {
+    const there = new Set(control.listBridges().map(({ name }) => name));
+    try {
+      if (!there.has(bridge.name)) await control.createBridge(bridge);
+    } catch (error) {
+      const what = `bridge ${bridge.name} of the configuration: ${reasonOf(error)}`;
+      throw new ControlError('invalid', what, error instanceof ControlError ? error.hint : undefined, error);
+    }
+    const attached = new Set(control.listPorts(bridge.name).map(({ name }) => name));
+    for (const port of ports.filter(({ port: name }) => !attached.has(name))) {
+      await control.attach(bridge.name, port).catch((error) => {
+        log.warn(
+          { bridge: bridge.name, port: port.port, reason: reasonOf(error) },
+          `cannot attach port ${port.port} of the configuration`,
+        );
+      });
+    }
+  }
+}
+
+function stopListening(server: Server | undefined, path: string): void {
+  if (server?.listening !== true) return;
+  server.close();
+  server.closeIdleConnections();
+  rmSync(path, { force: true });
+}
+
+/** The first signal that asks the daemon to end. A second one does not interrupt the cleaning up. */
+function whatEnds(): { promise: Promise<NodeJS.Signals>; forget(): void } {
+  let told = (_signal: NodeJS.Signals): void => {};
+  const promise = new Promise<NodeJS.Signals>((resolve) => {
+    told = resolve;
+  });
+  const onSignal = (signal: NodeJS.Signals) => told(signal);
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    promise,
+    forget: () => {
+      for (const signal of signals) process.off(signal, onSignal);
+    },
+  };
+}

@@ -1,0 +1,207 @@
+/** The API's objects for validation and for the OpenAPI document; the types are control/model's, which the compiler compares with them. */
+import { z } from '@hono/zod-openapi';
+import { AGEING_SECONDS, FDB_LIMIT, GROUP_FORWARD_MASK, MTU, SNAP_LENGTH, VLAN } from '../control/limits.js';
+import type * as model from '../control/model.js';
+import { BRIDGE_COUNTERS, DROP_REASONS, PORT_COUNTERS } from '../core/counters.js';
+
+const range = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
+const text = (example: string) => z.string().min(1).max(4096).openapi({ example });
+const counters = <Name extends string>(names: readonly Name[]) =>
+  z.strictObject(Object.fromEntries(names.map((name) => [name, z.number()])) as Record<Name, z.ZodNumber>);
+
+const flagShape = {
+  up: z.boolean(),
+  learning: z.boolean(),
+  floodUnicast: z.boolean(),
+  floodMulticast: z.boolean(),
+  floodBroadcast: z.boolean(),
+  hairpin: z.boolean(),
+  isolated: z.boolean(),
+  locked: z.boolean(),
+};
+const fraction = z.number().min(0).max(1);
+const micros = z.int().min(0).max(60_000_000);
+const faultShape = {
+  seed: z.int().min(-0x8000_0000).max(0xffff_ffff),
+  loss: fraction,
+  duplicate: fraction,
+  reorder: fraction,
+  corrupt: fraction,
+  delayMicros: micros,
+  jitterMicros: micros,
+};
+const faults = z.strictObject(faultShape);
+const mac = text('02:00:00:00:00:01');
+const macLimit = z.int().min(0).max(1_048_576);
+
+export const ErrorBody = z
+  .strictObject({
+    error: z.strictObject({
+      code: z.enum(['invalid', 'not-found', 'conflict', 'forbidden', 'failed']),
+      message: z.string(),
+      hint: z.string().optional(),
+    }),
+  })
+  .openapi('Error');
+
+export const BridgeInfo = z
+  .strictObject({
+    name: text('tb0'),
+    mtu: z.number(),
+    subnet: text('10.1.0.0/24').nullable(),
+    gateway: text('10.1.0.1').nullable(),
+    mac,
+    ageingSeconds: z.number(),
+    fdbLimit: z.number(),
+    arpProxy: z.boolean(),
+    groupForwardMask: z.number(),
+    ports: z.number(),
+  })
+  .openapi('Bridge') satisfies z.ZodType<model.BridgeInfo>;
+
+const bridgeSettings = {
+  mtu: range(MTU).optional(),
+  ageingSeconds: range(AGEING_SECONDS).optional(),
+  fdbLimit: range(FDB_LIMIT).optional(),
+  arpProxy: z.boolean().optional(),
+  groupForwardMask: range(GROUP_FORWARD_MASK).optional(),
+};
+export const CreateBridge = z
+  .strictObject({
+    name: text('tb0'),
+    subnet: text('10.1.0.0/24').optional(),
+    gateway: text('10.1.0.1').optional(),
+    ...bridgeSettings,
+  })
+  .openapi('CreateBridge') satisfies z.ZodType<model.CreateBridge>;
+export const ChangeBridge = z.strictObject(bridgeSettings).openapi('ChangeBridge') satisfies z.ZodType<model.ChangeBridge>;
+
+export const PortInfo = z
+  .strictObject({
+    name: text('web'),
+    bridge: text('tb0'),
+    kind: z.enum(['tap', 'host', 'packet', 'capture', 'replay']),
+    state: z.enum(['up', 'down', 'ended']),
+    interface: text('eth0').nullable(),
+    netns: z.string().nullable(),
+    pid: z.number().nullable(),
+    file: z.string().nullable(),
+    mac: mac.nullable(),
+    ip: text('10.1.0.2/24').nullable(),
+    mtu: z.number(),
+    flags: z.strictObject(flagShape),
+    macLimit: z.number(),
+    offloads: z.boolean(),
+    faults: faults.nullable(),
+    rxFrames: z.number(),
+    rxBytes: z.number(),
+    txFrames: z.number(),
+    txBytes: z.number(),
+    drops: z.number(),
+  })
+  .openapi('Port') satisfies z.ZodType<model.PortInfo>;
+
+const partialFlags = z.strictObject({
+  up: z.boolean().optional(),
+  learning: z.boolean().optional(),
+  floodUnicast: z.boolean().optional(),
+  floodMulticast: z.boolean().optional(),
+  floodBroadcast: z.boolean().optional(),
+  hairpin: z.boolean().optional(),
+  isolated: z.boolean().optional(),
+  locked: z.boolean().optional(),
+});
+export const AttachPort = z
+  .strictObject({
+    port: text('web'),
+    netns: text('web').optional(),
+    pid: z.int().min(1).optional(),
+    iface: text('veth0').optional(),
+    capture: z.strictObject({ path: text('/tmp/out.pcapng'), format: z.enum(['pcap', 'pcapng']) }).optional(),
+    replay: z.strictObject({ path: text('/tmp/in.pcap'), speed: z.number().min(0).max(1_000_000), loop: z.boolean() }).optional(),
+    ifname: text('eth0').optional(),
+    ip: text('auto').optional(),
+    mac: mac.optional(),
+    mtu: range(MTU).optional(),
+    flags: partialFlags.optional(),
+    macLimit: macLimit.optional(),
+    faults: faults.optional(),
+  })
+  .openapi('AttachPort') satisfies z.ZodType<model.AttachPort>;
+export const ChangePort = z
+  .strictObject({
+    flags: partialFlags.optional(),
+    mtu: range(MTU).optional(),
+    macLimit: macLimit.optional(),
+    faults: z
+      .strictObject({
+        seed: faultShape.seed.optional(),
+        loss: fraction.optional(),
+        duplicate: fraction.optional(),
+        reorder: fraction.optional(),
+        corrupt: fraction.optional(),
+        delayMicros: micros.optional(),
+        jitterMicros: micros.optional(),
+      })
+      .nullable()
+      .optional(),
+  })
+  .openapi('ChangePort') satisfies z.ZodType<model.ChangePort>;
+
+export const FdbInfo = z
+  .strictObject({ mac, port: text('web'), vlan: z.number(), kind: z.enum(['learned', 'static', 'local']), age: z.number() })
+  .openapi('FdbEntry') satisfies z.ZodType<model.FdbInfo>;
+export const AddFdb = z
+  .strictObject({ mac, port: text('web'), vlan: range(VLAN).optional() })
+  .openapi('AddFdbEntry') satisfies z.ZodType<model.AddFdb>;
+export const NeighborInfo = z
+  .strictObject({
+    ip: text('10.1.0.2'),
+    mac,
+    port: z.string().nullable(),
+    kind: z.enum(['learned', 'static']),
+    age: z.number(),
+  })
+  .openapi('Neighbor') satisfies z.ZodType<model.NeighborInfo>;
+export const AddNeighbor = z
+  .strictObject({ ip: text('10.1.0.9'), mac })
+  .openapi('AddNeighbor') satisfies z.ZodType<model.AddNeighbor>;
+
+export const CountersInfo = z
+  .strictObject({
+    bridge: counters(BRIDGE_COUNTERS),
+    ports: z.array(z.strictObject({ port: text('web'), drops: z.number(), counters: counters(PORT_COUNTERS) })),
+    drops: counters(Object.keys(DROP_REASONS) as (keyof typeof DROP_REASONS)[]),
+  })
+  .openapi('Counters') satisfies z.ZodType<model.CountersInfo>;
+
+export const CaptureQuery = z.strictObject({
+  port: text('web').optional(),
+  snapLength: z.coerce.number().pipe(range(SNAP_LENGTH)).optional(),
+  count: z.coerce.number().pipe(z.int().min(1)).optional(),
+  duration: z.coerce.number().pipe(z.number().gt(0).max(86_400)).optional(),
+});
+export const VlanQuery = z.strictObject({ vlan: z.coerce.number().pipe(range(VLAN)).optional() });
+export const NoQuery = z.strictObject({});
+export const Removed = z.strictObject({ removed: z.number() }).openapi('Removed');
+export const Health = z.strictObject({ status: z.literal('ok') }).openapi('Health');
+export const Version = z
+  .strictObject({ version: z.string(), node: z.string(), kernel: z.string(), pid: z.number() })
+  .openapi('Version') satisfies z.ZodType<model.VersionInfo>;
+
+const name = (param: string) =>
+  z
+    .string()
+    .min(1)
+    .max(256)
+    .openapi({ param: { name: param, in: 'path' } });
+export const BridgePath = z.strictObject({ bridge: name('bridge') });
+export const PortPath = z.strictObject({ bridge: name('bridge'), port: name('port') });
+export const FdbPath = z.strictObject({ bridge: name('bridge'), mac: name('mac') });
+export const NeighborPath = z.strictObject({ bridge: name('bridge'), ip: name('ip') });
+export const CapturePath = z.strictObject({
+  capture: z.coerce
+    .number()
+    .pipe(z.int().min(0))
+    .openapi({ param: { name: 'capture', in: 'path' }, type: 'integer' }),
+});
