@@ -153,6 +153,32 @@ Napi::Value udp_receive(const Napi::CallbackInfo& info) {
   return result(info, traffic::udp_receive(options, report));
 }
 
+// udpEcho(descriptor, startMillis, idleMillis, report)
+Napi::Value udp_echo(const Napi::CallbackInfo& info) {
+  traffic::UdpEcho options;
+  double* report = report_of(info, 3);
+  options.descriptor = owned(info);
+  options.start_nanos = duration(info, 1);
+  options.idle_nanos = duration(info, 2);
+  if (options.descriptor < 0) return result(info, -EBADF);
+  if (report == nullptr || options.start_nanos < 0 || options.idle_nanos < 0) return result(info, -EINVAL);
+  return result(info, traffic::udp_echo(options, report));
+}
+
+// udpAsk(address, port, count, payloadBytes, timeoutMillis, report)
+Napi::Value udp_ask(const Napi::CallbackInfo& info) {
+  traffic::UdpAsk options;
+  double* report = report_of(info, 5);
+  if (report == nullptr || !info[0].IsString()) return result(info, -EINVAL);
+  const int parsed = traffic::parse_address(info[0].As<Napi::String>().Utf8Value(), number(info, 1), &options.target);
+  if (parsed < 0) return result(info, parsed);
+  options.count = integer(info, 2, 1, 10'000'000);
+  options.payload_bytes = integer(info, 3, 8, 1472);
+  options.timeout_nanos = duration(info, 4);
+  if (options.count < 0 || options.payload_bytes < 0 || options.timeout_nanos < 0) return result(info, -EINVAL);
+  return result(info, traffic::udp_ask(options, report));
+}
+
 // tcpSend(address, port, durationMillis, bytes, report)
 Napi::Value tcp_send(const Napi::CallbackInfo& info) {
   traffic::TcpSend options;
@@ -183,6 +209,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("udpBind", Napi::Function::New(env, udp_bind));
   exports.Set("udpSend", Napi::Function::New(env, udp_send));
   exports.Set("udpReceive", Napi::Function::New(env, udp_receive));
+  exports.Set("udpEcho", Napi::Function::New(env, udp_echo));
+  exports.Set("udpAsk", Napi::Function::New(env, udp_ask));
   exports.Set("tcpListen", Napi::Function::New(env, tcp_listen));
   exports.Set("tcpSend", Napi::Function::New(env, tcp_send));
   exports.Set("tcpReceive", Napi::Function::New(env, tcp_receive));

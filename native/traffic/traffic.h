@@ -25,7 +25,7 @@ enum Cell : std::size_t {
   kReordered,        // datagrams behind a later one of their flow
   kMissing,          // sequence numbers below the highest of their flow that never came
   kForeign,          // datagrams that are not of this trial
-  kDelayMedian,      // nanoseconds from send call to receive call
+  kDelayMedian,      // nanoseconds from send call to receive call, one way or both
   kDelayP99,
   kDelayMax,
   kRetransmits,      // TCP segments sent again
@@ -92,6 +92,17 @@ struct UdpReceive {
   std::int64_t idle_nanos = 0;   // silence that ends the trial
   std::int64_t limit_nanos = 0;  // longest trial
 };
+struct UdpEcho {
+  int descriptor = -1;
+  std::int64_t start_nanos = 0;  // how long to wait for the first datagram
+  std::int64_t idle_nanos = 0;   // silence that ends it
+};
+struct UdpAsk {
+  sockaddr_in target{};
+  int count = 1;
+  int payload_bytes = 18;
+  std::int64_t timeout_nanos = 0;  // for one answer
+};
 struct TcpSend {
   sockaddr_in target{};
   std::int64_t duration_nanos = 0;
@@ -105,6 +116,8 @@ struct TcpReceive {
 
 int udp_send(const UdpSend& options, double* report);
 int udp_receive(const UdpReceive& options, double* report);
+int udp_echo(const UdpEcho& options, double* report);
+int udp_ask(const UdpAsk& options, double* report);
 int tcp_send(const TcpSend& options, double* report);
 int tcp_receive(const TcpReceive& options, double* report);
 

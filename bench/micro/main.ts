@@ -1,0 +1,92 @@
+/** npm run bench:micro: each number from several fresh processes, one after the other, interleaved over the list. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine } from '../machine.js';
+import { type Summary, summarize } from '../statistics.js';
+
+interface Micro {
+  module: string;
+  variant: string;
+  what: string;
+  unit: 'frame' | 'copy' | 'datagram' | 'piece' | 'lookup';
+}
+
+const MICROS: readonly Micro[] = [
+  { module: 'decision', variant: '1000', what: 'decision, 1,000 MACs, mixed', unit: 'frame' },
+  { module: 'decision', variant: '10000', what: 'decision, 10,000 MACs, mixed', unit: 'frame' },
+  { module: 'decision', variant: '60000', what: 'decision, 60,000 MACs, mixed', unit: 'frame' },
+  { module: 'decision', variant: 'stream', what: 'decision, a conversation per burst', unit: 'frame' },
+  { module: 'pass', variant: 'unicast', what: 'whole pass, unicast', unit: 'frame' },
+  { module: 'pass', variant: 'flood-8', what: 'whole pass, flood to 8 ports', unit: 'copy' },
+  { module: 'pass', variant: 'flood-64', what: 'whole pass, flood to 64 ports', unit: 'copy' },
+  { module: 'coalescing', variant: 'merge', what: 'merging 64 datagrams', unit: 'datagram' },
+  { module: 'coalescing', variant: 'pass', what: 'sending 64 datagrams unmerged', unit: 'datagram' },
+  { module: 'checksum', variant: '20', what: 'checksum of 20 bytes', unit: 'piece' },
+  { module: 'checksum', variant: '1460', what: 'checksum of 1,460 bytes', unit: 'piece' },
+  { module: 'checksum', variant: '65000', what: 'checksum of 65,000 bytes', unit: 'piece' },
+  { module: 'wire', variant: '', what: 'ten fields of a UDP frame', unit: 'frame' },
+  { module: 'accessors', variant: 'bytes', what: 'five fields, byte by byte', unit: 'frame' },
+  { module: 'accessors', variant: 'dataview', what: 'five fields, DataView', unit: 'frame' },
+  { module: 'accessors', variant: 'words', what: 'five fields, aligned words', unit: 'frame' },
+  { module: 'table', variant: '1000', what: 'table lookup, 1,000 rows', unit: 'lookup' },
+  { module: 'table', variant: '60000', what: 'table lookup, 60,000 rows', unit: 'lookup' },
+];
+
+const USAGE = `usage: npm run bench:micro -- [--only MODULE] [--processes N] [--json FILE]
+
+  --only MODULE    ${[...new Set(MICROS.map(({ module }) => module))].join(', ')}
+  --processes N    fresh processes for each number; default 5
+`;
+
+function runOnce({ module, variant, what }: Micro): number {
+  const script = fileURLToPath(new URL(`./${module}.bench.js`, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, variant].filter(Boolean), { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${what}: ${stderr.trim()}`);
+  return (JSON.parse(stdout) as { nanos: number }).nanos;
+}
+
+function line({ what, unit }: Micro, { median, min, max }: Summary): string {
+  const rate = `${(1000 / median).toPrecision(3)} M/s`;
+  return `${what.padEnd(38)} ${median.toPrecision(3).padStart(7)} ns/${unit.padEnd(9)} ${rate.padStart(12)}   ${min.toPrecision(3)} … ${max.toPrecision(3)}`;
+}
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      processes: { type: 'string', default: '5' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  const processes = Number(values.processes);
+  if (!Number.isInteger(processes) || processes < 1) throw new Error(`--processes ${values.processes}: give a whole number`);
+  const chosen = MICROS.filter(({ module }) => values.only === undefined || module === values.only);
+  if (chosen.length === 0) throw new Error(`--only ${values.only}: there is no such module`);
+  const machine = describeMachine();
+  process.stdout.write(`${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}; medians of ${processes} processes\n\n`);
+  const measured = chosen.map(() => [] as number[]);
+  for (let round = 0; round < processes; round++) {
+    chosen.forEach((micro, index) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${round + 1}/${processes} ${micro.what}`);
+      measured[index].push(runOnce(micro));
+    });
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  const results = chosen.map((micro, index) => ({ ...micro, nanos: summarize(measured[index]) }));
+  for (const result of results) process.stdout.write(`${line(result, result.nanos)}\n`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, processes, results }, null, 1)}\n`);
+}
+
+try {
+  main();
+} catch (error) {
+  process.stderr.write(`bench: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}

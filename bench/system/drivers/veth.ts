@@ -1,0 +1,11 @@
+import { connectHosts } from '../../../dist/lab/connect-hosts.js';
+import { A, B, type Driver } from '../driver.js';
+
+/** The ceiling of generator, receiver and their stacks: nothing forwards. */
+export const veth: Driver = {
+  name: 'veth',
+  what: 'a bare veth pair, no bridge',
+  async connect(_lab, a, b) {
+    connectHosts(a, A, b, B);
+  },
+};
