@@ -2,19 +2,21 @@
  * The ARP proxy: answers requests for known neighbors in the owner's name, so that they need not flood (RFC 826; suppression as in the
  * kernel's br_arp_nd_proxy.c).
  *
- *     request ─▶ note sender ─┬─ probe (sender 0.0.0.0) or announcement ──▶ flood     the owner alone may object (RFC 5227, A5)
+ *     request ─▶ note sender ─┬─ sender's MAC is not the frame's source ──▶ flood     nothing in it is believed (A2)
+ *                             ├─ probe (sender 0.0.0.0) or announcement ──▶ flood     the owner alone may object (RFC 5227, A5)
  *                             ├─ unicast ────────────────────────────────▶ bridge    an owner is asked whether it is still there
  *                             ├─ all of A3 hold ─────────────────────────▶ answer    to the asking port only, no flood
  *                             └─ else ───────────────────────────────────▶ flood
  *
  * Only untagged ARP is handled; inside a VLAN it is bridged like any frame, since a neighbor's address says nothing about the VLAN.
+ * Operations other than request and reply (RARP, InARP) are bridged and teach nothing.
  * Answers are limited per port to 100 a second after a burst of 200 (A17); beyond that requests flood, as without a proxy.
  */
 import { type Batch, INGRESS_SELF } from '../core/batch.js';
 import { BRIDGE, type BridgeCounters, PORT, type PortCounters } from '../core/counters.js';
 import * as arp from '../wire/arp.js';
 import * as ethernet from '../wire/ethernet.js';
-import { isBroadcast } from '../wire/mac-address.js';
+import { isBroadcast, isGroup } from '../wire/mac-address.js';
 import type { Egress } from './egress.js';
 import { type Fdb, fdbKey } from './fdb.js';
 import { type NeighborTable, Noted } from './neighbor-table.js';
@@ -79,22 +81,34 @@ export class ArpProxy {
     const senderHigh = arp.senderMacHigh(bytes, packet);
     const senderLow = arp.senderMacLow(bytes, packet);
     const sender = arp.senderIp(bytes, packet);
-    const target = arp.targetIp(bytes, packet);
-    // A2: the pair is believed only from who sends it. A6: a probe claims nothing.
-    if (senderLow === ethernet.sourceLow(bytes, at) && senderHigh === ethernet.sourceHigh(bytes, at)) {
-      if (sender !== 0 && this.answerable(sender)) {
-        this.note(sender, senderLow, senderHigh, batch.seconds);
-      }
-    }
-    if (arp.operation(bytes, packet) !== arp.Operation.request) {
+    const operation = arp.operation(bytes, packet);
+    if (operation !== arp.Operation.request && operation !== arp.Operation.reply) {
       return false;
     }
+    // A2: the pair is believed only from who sends it. A6: a probe claims nothing.
+    const believed = senderLow === ethernet.sourceLow(bytes, at) && senderHigh === ethernet.sourceHigh(bytes, at);
+    if (believed && this.answerable(sender)) {
+      this.note(sender, senderLow, senderHigh, batch.seconds);
+    }
+    if (operation === arp.Operation.reply) {
+      return false;
+    }
+    const target = arp.targetIp(bytes, packet);
     this.counters.add(this.bridge, BRIDGE.arp_requests, 1);
     if (sender === 0) {
       this.counters.add(this.bridge, BRIDGE.arp_probes, 1);
-      return this.flooded();
     }
-    if (sender === target || !isBroadcast(ethernet.destinationHigh(bytes, at), ethernet.destinationLow(bytes, at)) || !this.mayAnswer(target, senderLow, senderHigh, port, batch.seconds)) {
+    if (!isGroup(ethernet.destinationHigh(bytes, at))) {
+      // Whoever asks one host wants to hear from that host (RFC 1122, 2.3.2.1 (2)).
+      return false;
+    }
+    if (
+      !believed ||
+      sender === 0 ||
+      sender === target ||
+      !isBroadcast(ethernet.destinationHigh(bytes, at), ethernet.destinationLow(bytes, at)) ||
+      !this.mayAnswer(target, senderLow, senderHigh, port, batch.seconds)
+    ) {
       return this.flooded();
     }
     if (!this.takeToken(port, batch.now)) {

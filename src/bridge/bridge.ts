@@ -10,7 +10,7 @@
  * Frames come in bursts of one port, and bursts are mostly one conversation: the last source and the last destination are remembered
  * for the burst, so a stream costs two comparisons instead of two lookups.
  */
-import { type Batch, VNET_BYTES } from '../core/batch.js';
+import { type Batch, MAX_FRAME_BYTES, VNET_BYTES } from '../core/batch.js';
 import { BRIDGE, type BridgeCounters, PORT, type PortCounters } from '../core/counters.js';
 import { validate } from '../offload/validate.js';
 import { wirePackets } from '../offload/wire-packets.js';
@@ -74,6 +74,10 @@ export class Bridge {
   configure(options: Partial<BridgeOptions>): void {
     if (options.ageingSeconds !== undefined) {
       this.fdb.ageing = options.ageingSeconds;
+      if (options.ageingSeconds === 0) {
+        // L11: always flood, what was learned before included.
+        this.fdb.flush();
+      }
     }
     if (options.arpProxy !== undefined) {
       this.arp.enabled = options.arpProxy;
@@ -113,11 +117,8 @@ export class Bridge {
       frames++;
       octets += length;
       packets++;
-      if ((flags & Flag.up) === 0) {
-        portCounters.add(port, PORT.rx_port_down, 1);
-        continue;
-      }
-      if (length < ethernet.HEADER_BYTES) {
+      // Longer than any frame: the addon's slot has cut it.
+      if (length < ethernet.HEADER_BYTES || length > MAX_FRAME_BYTES) {
         portCounters.add(port, PORT.rx_malformed, 1);
         continue;
       }
@@ -128,6 +129,10 @@ export class Bridge {
           continue;
         }
         packets += wirePackets(bytes, at, length) - 1;
+      }
+      if ((flags & Flag.up) === 0) {
+        portCounters.add(port, PORT.rx_port_down, 1);
+        continue;
       }
 
       const low = ethernet.sourceLow(bytes, at);
@@ -185,6 +190,10 @@ export class Bridge {
         targetLow = destinationLow;
         targetKey = wanted;
         target = fdb.lookup(destinationLow, wanted, seconds);
+        if (target === UNKNOWN && vid !== 0 && fdb.isLocal(destinationLow, destinationHigh)) {
+          // The gateway's address is its own in every VLAN (rule A.1, step 10).
+          target = fdb.lookup(destinationLow, destinationHigh, seconds);
+        }
       }
       if (target === UNKNOWN) {
         egress.toAll(batch, frame, this.index, FloodClass.unicast);
@@ -203,11 +212,19 @@ export class Bridge {
 
   /** Guard and learning (steps 6 and 7). Returns false when frames of this source must not enter. */
   private admit(low: number, key: number, port: number, flags: number, seconds: number): boolean {
-    if ((flags & Flag.locked) !== 0) {
-      return this.fdb.kindOn(low, key, port) === EntryKind.static;
+    if ((flags & Flag.locked) !== 0 && this.fdb.kindOn(low, key, port, seconds) === 0) {
+      return false;
     }
-    if ((flags & Flag.learning) === 0) {
-      return this.fdb.kindOn(low, key, port) !== 0 || !this.fdb.isLocal(low, key);
+    const learning = (flags & Flag.learning) !== 0;
+    if (!learning || key > 0xffff) {
+      // In a VLAN the gateway's address has no entry of its own until the gateway speaks there.
+      const untagged = key & 0xffff;
+      if (this.fdb.isLocal(low, untagged) && this.fdb.kindOn(low, untagged, port, seconds) === 0) {
+        return false;
+      }
+    }
+    if (!learning) {
+      return true;
     }
     switch (this.fdb.learn(low, key, port, this.ports.macLimit[port], seconds)) {
       case Learned.added:
@@ -235,13 +252,14 @@ export class Bridge {
     this.neighbors.sweep(Math.ceil(this.neighbors.rows / 10), seconds);
   }
 
-  /** Forgets everything a port was known for (L17, A14). */
-  forgetPort(port: number, seconds: number): void {
-    for (const entry of this.fdb.entries(seconds)) {
-      if (entry.port === port) {
-        this.neighbors.removeMac(entry.macLow, entry.macHigh);
+  /** Forgets what a port taught and, with `all`, everything it was known for; the neighbors behind these addresses too (L17, A14). */
+  forgetPort(port: number, all: boolean): void {
+    // As of second 0 nothing has expired: neighbors of expired entries are forgotten too.
+    for (const entry of this.fdb.entries(0)) {
+      if (entry.port === port && entry.vlan === 0 && (all || entry.kind === EntryKind.learned)) {
+        this.neighbors.removeMac(entry.macLow, entry.macHigh, all);
       }
     }
-    this.fdb.removePort(port, true);
+    this.fdb.removePort(port, all);
   }
 }

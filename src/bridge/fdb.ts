@@ -49,6 +49,7 @@ export class Fdb {
   limit: number;
   /** Port a moved entry was on before the last `learn` that returned `moved`. */
   movedFrom = -1;
+  private readonly staticLimit: number;
   private readonly table: Table;
   /** Learned entries of each port. */
   private readonly learnedBy: Int32Array;
@@ -61,6 +62,7 @@ export class Fdb {
    */
   constructor(limit: number, ageing: number, ports: number, staticLimit = 4096) {
     this.limit = limit;
+    this.staticLimit = staticLimit;
     this.ageing = ageing;
     this.table = new Table(limit + staticLimit, ROW_SHIFT);
     this.learnedBy = new Int32Array(ports);
@@ -72,18 +74,13 @@ export class Fdb {
     if (row < 0) {
       return -1;
     }
-    const words = this.table.words;
-    const word = words[row + PORT_AND_KIND];
-    if ((word & 0xff) === EntryKind.learned && seconds - words[row + SEEN] > this.ageing) {
-      return -1;
-    }
-    return (word >>> 8) - 1;
+    return this.expired(row, seconds) ? -1 : (this.table.words[row + PORT_AND_KIND] >>> 8) - 1;
   }
 
-  /** Kind of the entry of an address on exactly this port, or 0. */
-  kindOn(macLow: number, key: number, port: number): number {
+  /** Kind of the live entry of an address on exactly this port, or 0. */
+  kindOn(macLow: number, key: number, port: number, seconds: number): number {
     const row = this.table.find(macLow, key);
-    const word = row < 0 ? 0 : this.table.words[row + PORT_AND_KIND];
+    const word = row < 0 || this.expired(row, seconds) ? 0 : this.table.words[row + PORT_AND_KIND];
     return (word >>> 8) - 1 === port ? word & 0xff : 0;
   }
 
@@ -96,30 +93,32 @@ export class Fdb {
   /** Takes note of a source address (L10–L16). `portLimit` 0 means the table's limit alone counts. */
   learn(macLow: number, key: number, port: number, portLimit: number, seconds: number): Learned {
     const row = this.table.find(macLow, key);
-    const words = this.table.words;
     if (row < 0) {
-      if (this.ageing === 0) {
-        return Learned.refused;
-      }
-      if (this.learned >= this.limit || (portLimit !== 0 && this.learnedBy[port] >= portLimit)) {
-        return Learned.full;
-      }
-      const added = this.table.insert(macLow, key);
-      words[added + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
-      words[added + SEEN] = seconds;
-      this.learned++;
-      this.learnedBy[port]++;
-      return Learned.added;
+      return this.add(macLow, key, port, portLimit, seconds);
     }
+    const words = this.table.words;
     const word = words[row + PORT_AND_KIND];
     const owner = (word >>> 8) - 1;
     if ((word & 0xff) !== EntryKind.learned) {
       return owner === port ? Learned.known : (word & 0xff) === EntryKind.local ? Learned.local : Learned.pinned;
     }
-    words[row + SEEN] = seconds;
+    if (this.expired(row, seconds)) {
+      // Absent (L15): it comes back as a new address, within the limits, and is no move.
+      this.removeRow(row);
+      return this.add(macLow, key, port, portLimit, seconds);
+    }
     if (owner === port) {
+      // Written once a second at most (L12): a store per frame would dirty a cache line per source.
+      if (words[row + SEEN] !== seconds) {
+        words[row + SEEN] = seconds;
+      }
       return Learned.known;
     }
+    if (portLimit !== 0 && this.learnedBy[port] >= portLimit) {
+      // Or a port could collect any number of addresses by taking them from others.
+      return Learned.full;
+    }
+    words[row + SEEN] = seconds;
     words[row + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
     this.learnedBy[owner]--;
     this.learnedBy[port]++;
@@ -130,7 +129,7 @@ export class Fdb {
   /** Sets a static or local entry, replacing what was there. Returns false when the table has no room for it. */
   pin(macLow: number, key: number, port: number, kind: EntryKind): boolean {
     this.remove(macLow, key);
-    if (this.table.size >= this.table.limit) {
+    if (this.table.size - this.learned >= this.staticLimit) {
       return false;
     }
     const row = this.table.insert(macLow, key);
@@ -168,7 +167,7 @@ export class Fdb {
     let removed = 0;
     for (let step = 0; step < rows; step++) {
       const row = this.sweepAt;
-      if ((words[row + PORT_AND_KIND] & 0xff) === EntryKind.learned && seconds - words[row + SEEN] > this.ageing) {
+      if (this.expired(row, seconds)) {
         // Another row may have moved here: look again before going on.
         this.removeRow(row);
         removed++;
@@ -190,12 +189,40 @@ export class Fdb {
     for (let row = 0; row < words.length; row += 1 << ROW_SHIFT) {
       const word = words[row + PORT_AND_KIND];
       const kind = (word & 0xff) as EntryKind;
-      if (word === 0 || (kind === EntryKind.learned && seconds - words[row + SEEN] > this.ageing)) {
+      if (word === 0 || this.expired(row, seconds)) {
         continue;
       }
       const key = words[row + 1];
-      yield { macHigh: key & 0xffff, macLow: words[row], vlan: key >>> 16, port: (word >>> 8) - 1, kind, seen: words[row + SEEN] };
+      yield {
+        macHigh: key & 0xffff,
+        macLow: words[row],
+        vlan: key >>> 16,
+        port: (word >>> 8) - 1,
+        kind,
+        seen: words[row + SEEN],
+      };
     }
+  }
+
+  private add(macLow: number, key: number, port: number, portLimit: number, seconds: number): Learned {
+    if (this.ageing === 0) {
+      return Learned.refused;
+    }
+    if (this.learned >= this.limit || (portLimit !== 0 && this.learnedBy[port] >= portLimit)) {
+      return Learned.full;
+    }
+    const row = this.table.insert(macLow, key);
+    const words = this.table.words;
+    words[row + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
+    words[row + SEEN] = seconds;
+    this.learned++;
+    this.learnedBy[port]++;
+    return Learned.added;
+  }
+
+  private expired(row: number, seconds: number): boolean {
+    const words = this.table.words;
+    return (words[row + PORT_AND_KIND] & 0xff) === EntryKind.learned && seconds - words[row + SEEN] > this.ageing;
   }
 
   private removeWhere(matches: (word: number) => boolean): number {

@@ -109,12 +109,17 @@ export class NeighborTable {
     return row >= 0;
   }
 
-  /** Forgets every neighbor with this MAC: its port is gone (A14). Walks the table: not for the loop. */
-  removeMac(macLow: number, macHigh: number): number {
+  /** Forgets the neighbors with this MAC, static ones only with `all`: its port is down or gone (A14). Walks the table: not for the loop. */
+  removeMac(macLow: number, macHigh: number, all: boolean): number {
     const words = this.table.words;
     let removed = 0;
     for (let row = 0; row < words.length; ) {
-      if (words[row + KIND] !== 0 && words[row + MAC_LOW] === macLow && words[row + MAC_HIGH] === macHigh) {
+      const kind = words[row + KIND];
+      if (
+        (kind === LEARNED || (all && kind === STATIC)) &&
+        words[row + MAC_LOW] === macLow &&
+        words[row + MAC_HIGH] === macHigh
+      ) {
         this.table.remove(row);
         removed++;
       } else {

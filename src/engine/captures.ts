@@ -83,7 +83,7 @@ export class Captures {
     fields[Field.port] = port;
     fields[Field.direction] = direction;
     fields[Field.originalLength] = length;
-    fields[Field.microsLow] = batch.now % 0x1_0000_0000 | 0;
+    fields[Field.microsLow] = (batch.now % 0x1_0000_0000) | 0;
     fields[Field.microsHigh] = Math.floor(batch.now / 0x1_0000_0000);
     fields[Field.vnetFlags] = vnet.flags(batch.bytes, at - VNET_BYTES) | (vnet.gsoType(batch.bytes, at - VNET_BYTES) << 8);
     fields[Field.packet] = (this.packetBase + frame) | 0;

@@ -1,9 +1,11 @@
 /** Carries out what the main thread asks of an engine; the other half of protocol.ts. Runs between two passes, never within one. */
 import { EntryKind } from '../bridge/fdb.js';
 import { Flag } from '../bridge/port-table.js';
+import { CapturePort } from '../port/capture-port.js';
 import { DescriptorPort } from '../port/descriptor-port.js';
 import { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
+import { ReplayPort } from '../port/replay-port.js';
 import type { Engine } from './engine.js';
 import type { CommandAnswer, CommandArguments, CommandName, PortFlags, PortSpec } from './protocol.js';
 
@@ -45,12 +47,15 @@ function bridgeOf(engine: Engine, index: number) {
   return bridge;
 }
 
-/** Ports the engine can make from a description; the others are handed to `Engine.addPort` by who runs it in their own thread. */
-function makePort(spec: PortSpec): Port {
-  if ('descriptor' in spec) {
-    return new DescriptorPort(spec);
+function makePort(engine: Engine, spec: PortSpec): Port {
+  switch (spec.kind) {
+    case 'capture':
+      return new CapturePort(spec.ring, { micros: () => engine.batch.now }, spec.snapLength);
+    case 'replay':
+      return new ReplayPort(spec.frames, spec);
+    default:
+      return new DescriptorPort(spec);
   }
-  throw new RangeError(`engine: cannot make a port of kind ${spec.kind}`);
 }
 
 const HANDLERS: Handlers = {
@@ -63,6 +68,7 @@ const HANDLERS: Handlers = {
     return null;
   },
   'remove-bridge': (engine, { bridge }) => {
+    bridgeOf(engine, bridge);
     engine.removeBridge(bridge);
     return null;
   },
@@ -70,12 +76,15 @@ const HANDLERS: Handlers = {
     const { bridge, flags, mtu, macLimit, address, local, faults } = settings;
     const target = bridgeOf(engine, bridge);
     const fault = faults === null ? null : new Fault(faults);
-    engine.addPort(port, makePort(settings.spec), { bridge, flags: flagBits(flags, local), mtu, macLimit });
+    engine.addPort(port, makePort(engine, settings.spec), { bridge, flags: flagBits(flags, local), mtu, macLimit });
     engine.setFault(port, fault);
     if (address !== null) {
       const { mac, ip } = address;
       const kind = local ? EntryKind.local : EntryKind.static;
-      if (!engine.pin(bridge, 0, mac.high, mac.low, port, kind) || (ip !== null && !target.neighbors.pin(ip, mac.low, mac.high))) {
+      if (
+        !engine.pin(bridge, 0, mac.high, mac.low, port, kind) ||
+        (ip !== null && !target.neighbors.pin(ip, mac.low, mac.high))
+      ) {
         engine.removePort(port);
         throw new RangeError(`engine: bridge ${bridge} has no room for another static address`);
       }
@@ -84,12 +93,16 @@ const HANDLERS: Handlers = {
   },
   'set-port': (engine, { port, flags, mtu, macLimit, faults }) => {
     const { table } = engine;
+    const target = engine.bridges[table.bridge[port]];
+    if (target === null || target === undefined) {
+      throw new RangeError(`engine: there is no port ${port}`);
+    }
     for (const [name, value] of Object.entries(flags ?? {}) as [keyof PortFlags, boolean][]) {
       table.flags[port] = value ? table.flags[port] | FLAG_OF_NAME[name] : table.flags[port] & ~FLAG_OF_NAME[name];
     }
     if (flags?.up === false) {
       // A port that goes down loses what it learned and keeps what was set (L17).
-      bridgeOf(engine, table.bridge[port]).fdb.removePort(port, false);
+      target.forgetPort(port, false);
     }
     if (mtu !== undefined) {
       table.mtu[port] = mtu;
@@ -145,10 +158,6 @@ const HANDLERS: Handlers = {
   stop: () => null,
 };
 
-export function execute<Name extends CommandName>(
-  engine: Engine,
-  name: Name,
-  args: CommandArguments<Name>,
-): CommandAnswer<Name> {
+export function execute<Name extends CommandName>(engine: Engine, name: Name, args: CommandArguments<Name>): CommandAnswer<Name> {
   return HANDLERS[name](engine, args);
 }

@@ -47,7 +47,11 @@ export class EngineThread {
       portCounters: this.portCounters.memory,
       bridgeCounters: this.bridgeCounters.memory,
     };
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, transferList: [port2], name: 'engine' });
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: input,
+      transferList: [port2],
+      name: 'engine',
+    });
     this.failed = new Promise((resolve) => {
       this.worker.on('error', (error) => resolve(error instanceof Error ? error : new Error(String(error))));
       this.worker.on('exit', (status) => {

@@ -82,6 +82,8 @@ export class Engine {
   private readonly push: Push;
   private readonly onTick: () => void;
   private nextTick = 0;
+  /** Place in the list of polled ports where the next pass begins. */
+  private firstPolled = 0;
   private active = false;
 
   constructor(options: EngineOptions) {
@@ -129,8 +131,10 @@ export class Engine {
 
   /** @throws RangeError for a number out of range or taken; Error when the addon refuses the descriptor */
   addPort(number: number, port: Port, attachment: Attachment): void {
-    if (this.table.bridge[number] !== NO_BRIDGE || this.bridges[attachment.bridge] === null) {
-      throw new RangeError(`engine: port number ${number} is taken or out of range, or bridge ${attachment.bridge} does not exist`);
+    if (this.table.bridge[number] !== NO_BRIDGE || (this.bridges[attachment.bridge] ?? null) === null) {
+      throw new RangeError(
+        `engine: port number ${number} is taken or out of range, or bridge ${attachment.bridge} does not exist`,
+      );
     }
     if (port.descriptor >= 0) {
       const result = this.io.add(number, port.descriptor, port.descriptorKind, port.headerBytes);
@@ -155,7 +159,7 @@ export class Engine {
     if ((this.ports.port[number]?.descriptor ?? -1) >= 0) {
       this.io.remove(number);
     }
-    this.bridges[bridge]?.forgetPort(number, this.seconds);
+    this.bridges[bridge]?.forgetPort(number, true);
     this.ports.remove(number, bridge);
     this.table.remove(number);
   }
@@ -164,8 +168,14 @@ export class Engine {
     this.ports.setFault(port, fault);
   }
 
-  /** Pins an address to a port: a static entry, or the gateway's own. */
+  /**
+   * Pins an address to a port: a static entry, or the gateway's own. Returns false when the table has no room for it.
+   * @throws RangeError when the port is not one of the bridge: bridges share nothing
+   */
   pin(bridge: number, vlan: number, macHigh: number, macLow: number, port: number, kind: EntryKind = EntryKind.static): boolean {
+    if (bridge < 0 || this.table.bridge[port] !== bridge) {
+      throw new RangeError(`engine: port number ${port} is not on bridge ${bridge}`);
+    }
     return this.bridges[bridge]?.fdb.pin(macLow, fdbKey(vlan, macHigh), port, kind) ?? false;
   }
 
@@ -175,7 +185,7 @@ export class Engine {
   step(sleepMicros: number): number {
     const { batch, status } = this;
     const received = this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros));
-    batch.begin(received > 0 ? received : 0, status[Status.now]);
+    batch.begin(Math.max(0, received), status[Status.now]);
     this.pull();
     const count = batch.count;
     this.active = count > 0;
@@ -189,6 +199,11 @@ export class Engine {
       this.tick();
     }
     return count;
+  }
+
+  /** The port of this number, or null. */
+  port(number: number): Port | null {
+    return this.ports.port[number] ?? null;
   }
 
   /** Whether somebody woke the engine since the last pass: there are commands. */
@@ -229,9 +244,18 @@ export class Engine {
   /** Frames of ports in TypeScript join the batch; then faults act on everything that came in. */
   private pull(): void {
     const { batch, ports } = this;
-    for (let index = 0; index < ports.polled.length; index++) {
-      const port = ports.polled[index];
-      ports.port[port]?.pull(batch, port, this.burst);
+    const polled = ports.polled;
+    const first = this.firstPolled;
+    this.firstPolled = 0;
+    for (let turn = 0; turn < polled.length; turn++) {
+      const index = (first + turn) % polled.length;
+      const before = batch.count;
+      ports.port[polled[index]]?.pull(batch, polled[index], this.burst);
+      if (batch.refused) {
+        // The batch is full: the next pass begins behind the port that filled it, or that port would have every pass for itself.
+        this.firstPolled = batch.count > before ? index + 1 : index;
+        break;
+      }
     }
     if (ports.faulty.length === 0) {
       return;
@@ -244,7 +268,9 @@ export class Engine {
       if (fault !== null) {
         const before = fault.lostFrames;
         fault.ingress(batch, from, to);
-        this.portCounters.add(port, PORT.rx_fault, fault.lostFrames - before);
+        const lost = fault.lostFrames - before;
+        this.portCounters.add(port, PORT.rx_frames, lost);
+        this.portCounters.add(port, PORT.rx_fault, lost);
       }
       from = to;
     }

@@ -5,6 +5,7 @@
  */
 import type { BridgeOptions } from '../bridge/bridge.js';
 import type { FaultSettings } from '../port/fault-direction.js';
+import type { ReplayFrames } from '../port/replay-frames.js';
 
 export type { FaultSettings };
 export type BridgeSettings = BridgeOptions;
@@ -19,7 +20,7 @@ export interface PortFlags {
   hairpin: boolean;
   /** No traffic to other isolated ports. */
   isolated: boolean;
-  /** Only sources that are static entries of this port may send. */
+  /** Only sources the FDB holds on this port may send, set or learned before; nothing new is learned. */
   locked: boolean;
 }
 
@@ -27,8 +28,10 @@ export interface PortFlags {
 export type PortSpec =
   | { kind: 'tap' | 'host'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
   | { kind: 'packet'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
-  | { kind: 'capture'; path: string; format: 'pcap' | 'pcapng'; name: string }
-  | { kind: 'replay'; path: string; /** 1 = as recorded, 0 = as fast as the bridge takes them. */ speed: number; loop: boolean };
+  /** `ring` is that of the CaptureFile the main thread writes from. */
+  | { kind: 'capture'; ring: SharedArrayBuffer; snapLength: number }
+  /** `speed` 1 = as recorded, 0 = as fast as the bridge takes them. */
+  | { kind: 'replay'; frames: ReplayFrames; speed: number; loop: boolean };
 
 /** A MAC address as its upper 16 and lower 32 bits (int32). */
 export interface Mac {
@@ -83,7 +86,10 @@ export interface Commands {
   'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings> }, null];
   'remove-bridge': [{ bridge: number }, null];
   'add-port': [{ port: number; settings: PortSettings }, null];
-  'set-port': [{ port: number; flags?: Partial<PortFlags>; mtu?: number; macLimit?: number; faults?: FaultSettings | null }, null];
+  'set-port': [
+    { port: number; flags?: Partial<PortFlags>; mtu?: number; macLimit?: number; faults?: FaultSettings | null },
+    null,
+  ];
   'remove-port': [{ port: number }, null];
   'list-fdb': [{ bridge: number }, FdbRow[]];
   'add-fdb': [{ bridge: number; vlan: number; mac: Mac; port: number }, null];
@@ -104,7 +110,15 @@ export type CommandAnswer<Name extends CommandName> = Commands[Name][1];
 export type EngineEvent =
   | { event: 'port-failed'; port: number; errno: number }
   | { event: 'replay-ended'; port: number }
-  | { event: 'fdb-moved'; bridge: number; mac: Mac; vlan: number; from: number; to: number; /** Moves of this MAC in the last second. */ times: number }
+  | {
+      event: 'fdb-moved';
+      bridge: number;
+      mac: Mac;
+      vlan: number;
+      from: number;
+      to: number /** Moves of this MAC in the last second. */;
+      times: number;
+    }
   | { event: 'fdb-full'; bridge: number }
   | { event: 'arp-conflict'; bridge: number; ip: number; claimed: Mac }
   | { event: 'captured'; capture: number };

@@ -181,13 +181,21 @@ export class Push {
       return PORT.tx_port_down;
     }
     const ingress = batch.ingress[frame];
+    // The gateway's addresses are known: what is unknown is not for it (rule A.1, step 10).
+    if (kind === FloodClass.unicast && (flags & Flag.local) !== 0) {
+      return PORT.tx_filtered;
+    }
     if (ingress >= 0) {
       const from = this.table.flags[ingress];
       if ((ingress === port && (flags & Flag.hairpin) === 0) || (from & flags & Flag.isolated) !== 0) {
         return PORT.tx_filtered;
       }
       // What the gateway floods is bound by the flag for unknown unicast only (L2).
-      if (kind !== NOT_FLOODED && (flags & FLAG_OF_CLASS[kind]) === 0 && ((from & Flag.local) === 0 || kind === FloodClass.unicast)) {
+      if (
+        kind !== NOT_FLOODED &&
+        (flags & FLAG_OF_CLASS[kind]) === 0 &&
+        ((from & Flag.local) === 0 || kind === FloodClass.unicast)
+      ) {
         return PORT.tx_filtered;
       }
     }

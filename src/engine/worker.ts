@@ -6,6 +6,8 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { NoticeKind } from '../bridge/notices.js';
 import { BRIDGE_COUNTERS, Counters, PORT_COUNTERS } from '../core/counters.js';
 import { loadBinding } from '../native/binding.js';
+import type { Port } from '../port/port.js';
+import { ReplayPort } from '../port/replay-port.js';
 import { execute } from './commands.js';
 import { burstIoOptions, Engine } from './engine.js';
 import type { CommandArguments, CommandName, EngineEvent } from './protocol.js';
@@ -43,7 +45,10 @@ const engine = new Engine({
   portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
   bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),
   onCaptured: (capture) => tell({ event: 'captured', capture }),
-  onTick: tellNotices,
+  onTick: () => {
+    tellNotices();
+    tellEndedReplays();
+  },
 });
 
 function post(reply: Reply): void {
@@ -112,6 +117,19 @@ function tellNotices(): void {
       }
     }
     notices.clear();
+  }
+}
+
+/** Replays that have told of their end. */
+const ended = new WeakSet<Port>();
+
+function tellEndedReplays(): void {
+  for (let number = 0; number < input.maxPorts; number++) {
+    const port = engine.port(number);
+    if (port instanceof ReplayPort && port.ended && !ended.has(port)) {
+      ended.add(port);
+      tell({ event: 'replay-ended', port: number });
+    }
   }
 }
 

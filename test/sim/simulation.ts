@@ -1,0 +1,206 @@
+/** An engine without a kernel: bridges, memory ports with a program at each far end, a clock turned by hand. */
+import { expect } from 'vitest';
+import type { Bridge, BridgeOptions } from '../../src/bridge/bridge.js';
+import { EntryKind, type FdbEntry } from '../../src/bridge/fdb.js';
+import { ManualClock } from '../../src/core/clock.js';
+import { DROP_REASONS, type DropReason, PORT_COUNTERS, type PortCounter } from '../../src/core/counters.js';
+import { execute, flagBits } from '../../src/engine/commands.js';
+import { burstIoOptions, Engine } from '../../src/engine/engine.js';
+import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type PortFlags } from '../../src/engine/protocol.js';
+import { SimulatedIo } from '../../src/engine/simulated-io.js';
+import { Fault } from '../../src/port/fault.js';
+import type { FaultSettings } from '../../src/port/fault-direction.js';
+import { type MemoryFrame, type MemoryOptions, type MemoryPeer, memoryPair } from '../../src/port/memory-port.js';
+import { parseIpv4 } from '../../src/wire/ipv4-address.js';
+import { formatMac, parseMac } from '../../src/wire/mac-address.js';
+import { BROADCAST, frame, macOf } from './frames.js';
+
+export interface PortOptions extends MemoryOptions {
+  bridge?: number;
+  flags?: Partial<PortFlags>;
+  mtu?: number;
+  macLimit?: number;
+  /** Pinned to the port, with the neighbor when `ip` is given. */
+  mac?: string;
+  ip?: string;
+  /** The gateway's own port. */
+  local?: boolean;
+}
+
+/** A port and the program at its far end. */
+export class SimulatedPort {
+  readonly number: number;
+  private readonly simulation: Simulation;
+  private readonly peer: MemoryPeer;
+
+  constructor(simulation: Simulation, number: number, peer: MemoryPeer) {
+    this.simulation = simulation;
+    this.number = number;
+    this.peer = peer;
+  }
+
+  /** Puts frames on the cable; `run` lets the engine see them. */
+  queue(...frames: (Uint8Array | MemoryFrame)[]): void {
+    for (const each of frames) {
+      const taken = each instanceof Uint8Array ? this.peer.send(each) : this.peer.send(each.frame, each.vnet);
+      expect(taken, 'room in the queue towards the bridge').toBe(true);
+    }
+  }
+
+  /** Puts frames on the cable and lets the engine handle them. */
+  send(...frames: (Uint8Array | MemoryFrame)[]): void {
+    this.queue(...frames);
+    this.simulation.run();
+  }
+
+  /** What has come out since the last call, with vnet headers. */
+  takeWhole(): MemoryFrame[] {
+    const taken: MemoryFrame[] = [];
+    for (let next = this.peer.receive(); next !== undefined; next = this.peer.receive()) {
+      taken.push(next);
+    }
+    return taken;
+  }
+
+  /** What has come out since the last call. */
+  take(): Uint8Array[] {
+    return this.takeWhole().map(({ frame }) => frame);
+  }
+
+  count(counter: PortCounter): number {
+    return this.simulation.engine.portCounters.snapshot(this.number)[counter];
+  }
+
+  set(flags: Partial<PortFlags>): void {
+    execute(this.simulation.engine, 'set-port', { port: this.number, flags });
+  }
+
+  remove(): void {
+    execute(this.simulation.engine, 'remove-port', { port: this.number });
+  }
+}
+
+export class Simulation {
+  readonly clock = new ManualClock();
+  readonly engine: Engine;
+  readonly ports: SimulatedPort[] = [];
+
+  constructor(settings: Partial<BridgeOptions> = {}, maxPorts = 64) {
+    const ioOptions = burstIoOptions(maxPorts);
+    this.clock.advanceSeconds(1000);
+    this.engine = new Engine({ io: new SimulatedIo(ioOptions, this.clock), ioOptions });
+    this.addBridge(0, settings);
+  }
+
+  addBridge(index: number, settings: Partial<BridgeOptions> = {}): void {
+    this.engine.addBridge(index, { ...DEFAULT_BRIDGE_SETTINGS, ...settings });
+  }
+
+  get bridge(): Bridge {
+    return this.engine.bridges[0] as Bridge;
+  }
+
+  port(options: PortOptions = {}): SimulatedPort {
+    const { bridge = 0, flags = {}, mtu = 1500, macLimit = 0, local = false, mac, ip, ...memory } = options;
+    const { port, peer } = memoryPair(memory);
+    const number = this.ports.length;
+    const bits = flagBits({ ...DEFAULT_PORT_FLAGS, ...flags }, local);
+    this.engine.addPort(number, port, { bridge, flags: bits, mtu, macLimit });
+    if (mac !== undefined) {
+      const { high, low } = parseMac(mac);
+      this.engine.pin(bridge, 0, high, low, number, local ? EntryKind.local : EntryKind.static);
+      if (ip !== undefined) {
+        this.engine.bridges[bridge]?.neighbors.pin(parseIpv4(ip), low, high);
+      }
+    }
+    const made = new SimulatedPort(this, number, peer);
+    this.ports.push(made);
+    return made;
+  }
+
+  /** Puts a bad cable on a port. */
+  fault(port: SimulatedPort, settings: FaultSettings): void {
+    this.engine.setFault(port.number, new Fault(settings));
+  }
+
+  /** Passes of the engine until it has nothing left to do. */
+  run(): void {
+    for (let pass = 0; this.engine.step(0) > 0; pass++) {
+      expect(pass, 'passes of the engine').toBeLessThan(10_000);
+    }
+  }
+
+  /** Lets time go by, a pass of the engine each second. */
+  wait(seconds: number): void {
+    for (let second = 0; second < seconds; second++) {
+      this.clock.advanceSeconds(1);
+      this.run();
+    }
+  }
+
+  /** Everything that has come out of every port since it was last taken, by port number. */
+  takeAll(): Uint8Array[][] {
+    return this.ports.map((port) => port.take());
+  }
+
+  /** How many frames have come out of each port since they were last taken. */
+  takeCounts(): number[] {
+    return this.takeAll().map((frames) => frames.length);
+  }
+
+  /** The FDB as `mac → port`, with `/vlan` behind the MAC where it has one. */
+  fdb(bridge = 0): Record<string, number> {
+    const entries = [...(this.engine.bridges[bridge]?.fdb.entries(this.engine.seconds) ?? [])];
+    return Object.fromEntries(entries.map((entry: FdbEntry) => [fdbName(entry), entry.port]));
+  }
+
+  /** Sum of a counter over all ports of a bridge. */
+  total(counter: PortCounter, bridge = 0): number {
+    return this.members(bridge).reduce((sum, port) => sum + port.count(counter), 0);
+  }
+
+  /** Counters of a bridge. */
+  counters(bridge = 0) {
+    return this.engine.bridgeCounters.snapshot(bridge);
+  }
+
+  /** L5: every frame received and every copy made is accounted for exactly once. */
+  expectConserved(bridge = 0): void {
+    const sum = (names: readonly PortCounter[]) => names.reduce((all, name) => all + this.total(name, bridge), 0);
+    const drops = Object.keys(DROP_REASONS) as DropReason[];
+    const into = drops.filter((name) => name.startsWith('rx_'));
+    const out = drops.filter((name) => name.startsWith('tx_'));
+    expect(sum(['arp_answered', 'unicast', 'flooded', ...into]), 'frames received').toBe(sum(['rx_frames']));
+    expect(sum(['tx_frames', ...out]), 'copies made').toBe(sum(['unicast', 'flood_copies', 'made']));
+    for (const name of PORT_COUNTERS) {
+      expect(this.total(name, bridge), name).toBeGreaterThanOrEqual(0);
+    }
+  }
+
+  private members(bridge: number): SimulatedPort[] {
+    return this.ports.filter((port) => this.engine.table.bridge[port.number] === bridge);
+  }
+}
+
+function fdbName({ macHigh, macLow, vlan }: FdbEntry): string {
+  return formatMac(macHigh, macLow) + (vlan === 0 ? '' : `/${vlan}`);
+}
+
+/** A bridge with `count` ports; host n + 1 is behind port n, and known when `taught`. */
+export function network(count: number, taught = true, settings: Partial<BridgeOptions> = {}) {
+  const simulation = new Simulation(settings);
+  const ports = Array.from({ length: count }, () => simulation.port());
+  if (taught) {
+    for (const port of ports) {
+      port.send(frame(BROADCAST, macOf(port.number + 1)));
+    }
+    simulation.takeAll();
+  }
+  return { simulation, ports };
+}
+
+/** The drops of all ports since the simulation began, those that are not 0. */
+export function drops(simulation: Simulation): Partial<Record<DropReason, number>> {
+  const names = Object.keys(DROP_REASONS) as DropReason[];
+  return Object.fromEntries(names.map((name) => [name, simulation.total(name)]).filter(([, count]) => count !== 0));
+}
