@@ -30,9 +30,7 @@ function changed(path) {
     return 0;
   }
   const status = statSync(path);
-  return status.isDirectory()
-    ? Math.max(0, ...readdirSync(path).map((name) => changed(join(path, name))))
-    : status.mtimeMs;
+  return status.isDirectory() ? Math.max(0, ...readdirSync(path).map((name) => changed(join(path, name)))) : status.mtimeMs;
 }
 
 function run(what, command, args) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "arguments.h"
 #include "burst_io_object.h"
@@ -82,7 +83,42 @@ Napi::Value open_packet_call(const Info& info) {
 
 Napi::Value close_descriptor_call(const Info& info) {
   int descriptor = -1;
-  return number(info, read_descriptor(info.Env(), info[0], descriptor) ? environment(info).close(descriptor) : -EINVAL);
+  if (!read_descriptor(info.Env(), info[0], descriptor)) {
+    return number(info, -EINVAL);
+  }
+  return number(info, environment(info).release(descriptor) ? 0 : -EBADF);
+}
+
+// close(2) on a thread of libuv's pool. A descriptor that is still here when the environment ends is closed with its worker.
+class CloseWorker : public Napi::AsyncWorker {
+ public:
+  CloseWorker(Napi::Env env, Descriptor descriptor)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), descriptor_(std::move(descriptor)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  void Execute() override { descriptor_.reset(); }
+  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), 0)); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Descriptor descriptor_;
+};
+
+Napi::Value close_in_background_call(const Info& info) {
+  const Napi::Env env = info.Env();
+  int descriptor = -1;
+  const bool read = read_descriptor(env, info[0], descriptor);
+  Descriptor mine = read ? environment(info).release(descriptor) : Descriptor();
+  if (!mine) {
+    const auto refused = Napi::Promise::Deferred::New(env);
+    refused.Resolve(Napi::Number::New(env, read ? -EBADF : -EINVAL));
+    return refused.Promise();
+  }
+  // The worker deletes itself when it is done.
+  auto* worker = new CloseWorker(env, std::move(mine));
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
 }
 
 Napi::Value open_netns_call(const Info& info) {
@@ -167,6 +203,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("setTapPersistent", set_tap_persistent_call);
   define("openPacket", open_packet_call);
   define("closeDescriptor", close_descriptor_call);
+  define("closeInBackground", close_in_background_call);
   define("openNetns", open_netns_call);
   define("createNetns", create_netns_call);
   define("removeNetns", remove_netns_call);

@@ -29,14 +29,8 @@ class Environment {
     return opened;
   }
 
-  // Only what was opened here: a wrong number must not close somebody else's file.
-  int close(int descriptor) {
-    if (open_.erase(descriptor) == 0) {
-      return -EBADF;
-    }
-    ::close(descriptor);
-    return 0;
-  }
+  // Hands a descriptor over to the caller; empty for what was not opened here: a wrong number must not close somebody else's file.
+  Descriptor release(int descriptor) { return Descriptor(open_.erase(descriptor) == 0 ? -1 : descriptor); }
 
  private:
   std::set<int> open_;

@@ -143,6 +143,11 @@ export interface Binding {
   openPacket(options: PacketOptions): Result;
   /** -EBADF for what this environment did not open. */
   closeDescriptor(descriptor: Descriptor): Result;
+  /**
+   * The same on another thread. The close of a TAP's last descriptor removes the interface and waits for a grace period of the kernel (some 15 ms,
+   * measured); waits of several threads overlap. The number is not ours any more when this returns.
+   */
+  closeInBackground(descriptor: Descriptor): Promise<Result>;
 
   /** Opens /run/netns/NAME, any path, or /proc/PID/ns/net; refuses (-EINVAL) what is not a network namespace. */
   openNetns(path: string): Result;

@@ -140,6 +140,18 @@ describeSystem('environments', ['root', 'tap'], () => {
     }
   });
 
+  test('closeInBackground: the same answers; the interface is gone when it is kept, and the number at once', async () => {
+    const taps = [nets[0]!.tap('eth0'), nets[0]!.tap('eth1')];
+    const closing = taps.map((tap) => binding.closeInBackground(tap));
+    for (const tap of taps) expect(binding.closeDescriptor(tap)).toBe(-EBADF);
+    expect(await Promise.all(closing)).toEqual([0, 0]);
+    binding.closeDescriptor(nets[0]!.tap('eth0'));
+    for (const descriptor of [taps[0], 0, -1, 1_000_000]) expect(await binding.closeInBackground(descriptor)).toBe(-EBADF);
+    for (const value of [Number.NaN, '1', undefined, {}]) {
+      expect(await (binding.closeInBackground as (value: unknown) => Promise<number>)(value)).toBe(-EINVAL);
+    }
+  });
+
   test('wake rings wakers only', () => {
     const file = openSync('/dev/null', 'r+');
     for (const descriptor of [file, 0, 1, -1, 1_000_000]) expect(binding.wake(descriptor)).toBe(-EBADF);

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { exitStatus, failureLine, UsageError } from '../../src/cli/failure.js';
+import { attachRequest } from '../../src/cli/port-commands.js';
+import { bridgeChange, parsePairs, portChange } from '../../src/cli/set-command.js';
+import { plainTable } from '../../src/cli/table.js';
+import { terminalTable } from '../../src/cli/terminal-table.js';
+import { fraction, micros, onOff, wholeNumber } from '../../src/cli/values.js';
+import { ClientError } from '../../src/client/client-error.js';
+
+describe('values', () => {
+  test('in the forms people write', () => {
+    expect([wholeNumber('n', '1500'), wholeNumber('n', '0x4000'), wholeNumber('n', '-1')]).toEqual([1500, 0x4000, -1]);
+    expect([onOff('x', 'on'), onOff('x', 'no')]).toEqual([true, false]);
+    expect([fraction('x', '1%'), fraction('x', '0.25'), fraction('x', '0')]).toEqual([0.01, 0.25, 0]);
+    expect([micros('x', '200us'), micros('x', '1.5ms'), micros('x', '2s')]).toEqual([200, 1500, 2_000_000]);
+  });
+
+  test.each([
+    () => wholeNumber('n', '1.5'),
+    () => wholeNumber('n', ''),
+    () => wholeNumber('n', '1e3'),
+    () => onOff('x', 'maybe'),
+    () => fraction('x', '101%'),
+    () => fraction('x', ''),
+    () => fraction('x', '-0.1'),
+    () => micros('x', '5'),
+    () => micros('x', '5min'),
+  ])('others are usage errors', (parse) => {
+    expect(parse).toThrow(UsageError);
+  });
+});
+
+describe('set', () => {
+  test('of a bridge', () => {
+    expect(bridgeChange(parsePairs(['ageing=60', 'arp-proxy=off', 'group-forward-mask=0x4000']))).toEqual({
+      ageingSeconds: 60,
+      arpProxy: false,
+      groupForwardMask: 0x4000,
+    });
+  });
+
+  test('of a port: flags, limits and faults', () => {
+    expect(portChange(parsePairs(['isolated=on', 'flood-unicast=off', 'mtu=1400', 'loss=1%', 'delay=5ms', 'seed=7']))).toEqual({
+      flags: { isolated: true, floodUnicast: false },
+      mtu: 1400,
+      faults: { loss: 0.01, delayMicros: 5000, seed: 7 },
+    });
+    expect(portChange(parsePairs(['faults=off']))).toEqual({ faults: null });
+  });
+
+  test.each([
+    [() => parsePairs([]), 'nothing to set'],
+    [() => parsePairs(['loss']), 'is not of the form key=value'],
+    [() => bridgeChange([['isolated', 'on']]), 'a bridge has no setting isolated'],
+    [() => bridgeChange([['constructor', '1']]), 'a bridge has no setting constructor'],
+    [() => portChange([['ageing', '1']]), 'a port has no setting ageing'],
+    [() => portChange([['toString', '1']]), 'a port has no setting toString'],
+  ])('refused', (parse, why) => {
+    expect(parse).toThrow(why);
+  });
+});
+
+test('attach: exactly one source', () => {
+  expect(attachRequest('web', { pid: '42', ip: 'auto' })).toMatchObject({ port: 'web', pid: 42, ip: 'auto', flags: undefined });
+  expect(attachRequest('web', { netns: 'web', isolated: true })).toMatchObject({ netns: 'web', flags: { isolated: true } });
+  expect(() => attachRequest('web', {})).toThrow(UsageError);
+  expect(() => attachRequest('web', { netns: 'web', iface: 'eth0' })).toThrow(UsageError);
+});
+
+test('an error is one line: what, why, what to do', () => {
+  const error = new ClientError('conflict', 'bridge tb0 exists', 'choose another name', 409);
+  expect(failureLine('create tb0', error)).toBe('tapbridge: create tb0: bridge tb0 exists; choose another name\n');
+  expect(failureLine('', new Error('two\n  lines'))).toBe('tapbridge: two lines\n');
+  expect([exitStatus(error), exitStatus(new UsageError('x')), exitStatus('x')]).toEqual([1, 2, 1]);
+});
+
+describe('tables', () => {
+  const columns = [{ title: 'PORT' }, { title: 'FRAMES', align: 'right' as const }];
+  const rows = [
+    ['web', '7'],
+    ['database', '1234567'],
+  ];
+
+  test('plain: columns by spaces, numbers to the right, no trailing spaces, no colours', () => {
+    expect(plainTable(columns, rows)).toBe('PORT       FRAMES\nweb             7\ndatabase  1234567\n');
+    expect(plainTable(columns, [])).toBe('PORT  FRAMES\n');
+  });
+
+  test('terminal: the same without borders; bold heads only with colours', () => {
+    expect(terminalTable(columns, rows, false)).toBe('PORT       FRAMES\nweb             7\ndatabase  1234567\n');
+    expect(terminalTable(columns, rows, true)).toContain('\x1b[1mPORT');
+  });
+});

@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadConfig, parseConfig } from '../../src/daemon/config.js';
+import { readable } from '../../src/daemon/log.js';
+import { claimSocket, groupId } from '../../src/daemon/socket.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tapbridge-config-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('configuration', () => {
+  test('all there is', async () => {
+    const text = `
+socket: /run/x.sock
+state: /var/lib/x
+group: docker
+logLevel: debug
+bridges:
+  - name: tb0
+    subnet: 10.1.0.0/24
+    arpProxy: false
+    ports:
+      - { port: web, netns: web, ip: auto, flags: { isolated: true } }
+`;
+    expect(await parseConfig(text, 'x.yaml')).toEqual({
+      socket: '/run/x.sock',
+      state: '/var/lib/x',
+      group: 'docker',
+      logLevel: 'debug',
+      bridges: [
+        {
+          name: 'tb0',
+          subnet: '10.1.0.0/24',
+          arpProxy: false,
+          ports: [{ port: 'web', netns: 'web', ip: 'auto', flags: { isolated: true } }],
+        },
+      ],
+    });
+    expect(await parseConfig('# nothing yet\n', 'x.yaml')).toEqual({});
+  });
+
+  test.each([
+    ['sokcet: /run/x.sock', /x\.yaml: Unrecognized key: "sokcet"/],
+    ['bridges:\n  - subnet: 10.0.0.0/8', /x\.yaml: bridges\.0\.name: /],
+    ['bridges:\n  - { name: tb0, mtu: many }', /x\.yaml: bridges\.0\.mtu: /],
+    ['logLevel: loud', /x\.yaml: logLevel: /],
+    ['socket: [', /x\.yaml: .*line 1/],
+    ['a: 1\na: 2', /x\.yaml: Map keys must be unique/],
+    ['just text', /x\.yaml: /],
+  ])('%j is refused', async (text, why) => {
+    await expect(parseConfig(text, 'x.yaml')).rejects.toThrow(why);
+  });
+
+  test('a file that is not there', async () => {
+    await expect(loadConfig(join(folder, 'none.yaml'))).rejects.toThrow('cannot read the configuration: ENOENT');
+  });
+});
+
+describe('socket', () => {
+  test('one that somebody answers on is refused, one that is left over is removed', async () => {
+    const path = join(folder, 'new', 'daemon.sock');
+    await claimSocket(path);
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    await expect(claimSocket(path)).rejects.toThrow(`a daemon runs already at ${path}`);
+    await new Promise((resolve) => server.close(resolve));
+    await claimSocket(path);
+  });
+
+  test.each([
+    ['', 'is no path of a socket'],
+    ['a\0b', 'is no path of a socket'],
+    [`/${'ü'.repeat(60)}`, 'has 121 bytes, the kernel allows 107'],
+  ])('%j is refused', async (path, why) => {
+    await expect(claimSocket(path)).rejects.toThrow(why);
+  });
+
+  test('an ordinary file is not touched', async () => {
+    const path = join(folder, 'file');
+    writeFileSync(path, 'precious');
+    await expect(claimSocket(path)).rejects.toThrow('exists and is not a socket');
+  });
+
+  test('groups by name and number', () => {
+    const database = join(folder, 'group');
+    writeFileSync(database, 'root:x:0:\ntap:x:117:alice,bob\n');
+    expect([groupId('tap', database), groupId('42', database)]).toEqual([117, 42]);
+    expect(() => groupId('none', database)).toThrow('there is no group none');
+  });
+});
+
+test('log lines for people', () => {
+  const line = {
+    level: 40,
+    time: Date.UTC(2020, 0, 1),
+    msg: 'port web removed',
+    bridge: 'tb0',
+    netns: null,
+    change: { kind: 'x' },
+  };
+  expect(readable(JSON.stringify(line), false)).toMatch(
+    /^[0-9]{2}:00:00 warn {2}port web removed {2}bridge=tb0 change=\{"kind":"x"\}\n$/,
+  );
+});
