@@ -12,6 +12,8 @@ export interface Driver {
   name: string;
   /** One line for the report: what is between the hosts. */
   what: string;
+  /** A program it cannot do without, and the Debian package that has it. */
+  needs?: { command: string; package: string };
   /** Gives host a the address A on eth0, host b the address B, and connects both. */
   connect(lab: Lab, a: LabHost, b: LabHost): Promise<void>;
 }

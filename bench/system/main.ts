@@ -1,5 +1,5 @@
 /** npm run bench: the system bench. See bench/README.md for what each number means. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -47,10 +47,22 @@ function parsePlan(args: string[]): Plan | null {
   return {
     rounds,
     seconds,
-    drivers: chosen('--drivers', values.drivers, DRIVERS),
+    drivers: withoutMissing(chosen('--drivers', values.drivers, DRIVERS)),
     types: chosen('--types', values.types, TYPES),
     json: values.json,
   };
+}
+
+/** Drops the drivers whose program is not installed, and says so. */
+function withoutMissing(drivers: readonly string[]): string[] {
+  const present = drivers.filter((name) => {
+    const needs = DRIVERS.find((driver) => driver.name === name)?.needs;
+    const missing = needs !== undefined && spawnSync(needs.command, ['--version'], { stdio: 'ignore' }).error !== undefined;
+    if (missing) process.stdout.write(`${name} is left out: there is no ${needs.command} (Debian package ${needs.package})\n`);
+    return !missing;
+  });
+  if (present.length === 0) throw new Error('no driver is left to measure');
+  return present;
 }
 
 function chosen(option: string, list: string, known: readonly { name: string }[]): string[] {

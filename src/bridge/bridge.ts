@@ -15,6 +15,7 @@ import { BRIDGE, type BridgeCounters, PORT, type PortCounters } from '../core/co
 import { validate } from '../offload/validate.js';
 import { wirePackets } from '../offload/wire-packets.js';
 import * as ethernet from '../wire/ethernet.js';
+import * as header from '../wire/ethernet-view.js';
 import { isBroadcast, isGroup, isZero } from '../wire/mac-address.js';
 import * as vlan from '../wire/vlan.js';
 import * as vnet from '../wire/vnet-header.js';
@@ -93,10 +94,11 @@ export class Bridge {
 
   /** Classifies frames [from, to) of the batch, all received on `port`, onto egress lists. */
   classify(batch: Batch, from: number, to: number, port: number, egress: Egress): void {
-    const { bytes, at: ats, length: lengths } = batch;
+    const { bytes, view, at: ats, length: lengths } = batch;
     const { fdb, portCounters } = this;
     const seconds = batch.seconds;
     const flags = this.ports.flags[port];
+    const trusting = (flags & (Flag.learning | Flag.locked)) === Flag.learning;
     let octets = 0;
     let frames = 0;
     let packets = 0;
@@ -135,13 +137,13 @@ export class Bridge {
         continue;
       }
 
-      const low = ethernet.sourceLow(bytes, at);
-      const high = ethernet.sourceHigh(bytes, at);
+      const low = header.sourceLow(view, at);
+      const high = header.sourceHigh(view, at);
       if (isGroup(high) || isZero(high, low)) {
         portCounters.add(port, PORT.rx_src_invalid, 1);
         continue;
       }
-      const type = ethernet.etherType(bytes, at);
+      const type = header.etherType(view, at);
       let vid = 0;
       if (vlan.isTag(type)) {
         if (length < ethernet.HEADER_BYTES + vlan.TAG_BYTES) {
@@ -157,15 +159,15 @@ export class Bridge {
         sourceKey = key;
         // What is learned may be what the last destination missed.
         targetKey = -1;
-        sourceDenied = !this.admit(low, key, port, flags, seconds);
+        sourceDenied = !(trusting && fdb.refresh(low, key, port, seconds)) && !this.admit(low, key, port, flags, seconds);
       }
       if (sourceDenied) {
         portCounters.add(port, PORT.rx_guard, 1);
         continue;
       }
 
-      const destinationHigh = ethernet.destinationHigh(bytes, at);
-      const destinationLow = ethernet.destinationLow(bytes, at);
+      const destinationHigh = header.destinationHigh(view, at);
+      const destinationLow = header.destinationLow(view, at);
       if (isGroup(destinationHigh)) {
         if (isReservedGroup(destinationHigh, destinationLow) && ((this.groupForwardMask >> (destinationLow & 0xf)) & 1) === 0) {
           // A consumed frame has taught its source all the same (L18).

@@ -90,6 +90,27 @@ export class Fdb {
     return row >= 0 && (this.table.words[row + PORT_AND_KIND] & 0xff) === EntryKind.local;
   }
 
+  /**
+   * The common case of `learn`, small enough to be inlined into the loop: a live learned entry of this very port, whose time is renewed
+   * (L12). Returns false for all else, which `learn` then looks at.
+   */
+  refresh(macLow: number, key: number, port: number, seconds: number): boolean {
+    const row = this.table.find(macLow, key);
+    if (row < 0) {
+      return false;
+    }
+    const words = this.table.words;
+    const age = (seconds - words[row + SEEN]) | 0;
+    if (words[row + PORT_AND_KIND] !== (((port + 1) << 8) | EntryKind.learned) || age > this.ageing) {
+      return false;
+    }
+    // Written once a second at most: a store per frame would dirty a cache line per source.
+    if (age !== 0) {
+      words[row + SEEN] = seconds;
+    }
+    return true;
+  }
+
   /** Takes note of a source address (L10–L16). `portLimit` 0 means the table's limit alone counts. */
   learn(macLow: number, key: number, port: number, portLimit: number, seconds: number): Learned {
     const row = this.table.find(macLow, key);

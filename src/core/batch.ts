@@ -29,6 +29,8 @@ function alignSlot(offset: number): number {
 export class Batch {
   /** The whole arena. */
   readonly bytes: Uint8Array;
+  /** The same memory, for who reads many fields of a frame. */
+  readonly view: DataView;
   readonly capacity: number;
   /** Port a frame came from, or INGRESS_SELF. */
   readonly ingress: Int32Array;
@@ -59,6 +61,7 @@ export class Batch {
    */
   constructor(arena: ArrayBuffer, columns: ArrayBuffer, capacity: number, madeFrom: number, madeTo: number) {
     this.bytes = new Uint8Array(arena);
+    this.view = new DataView(arena);
     this.capacity = capacity;
     this.ingress = new Int32Array(columns, 0, capacity);
     this.at = new Int32Array(columns, capacity * 4, capacity);

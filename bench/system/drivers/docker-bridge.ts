@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { makeKernelBridge, plugIntoKernelBridge } from '../../../dist/lab/connect-hosts.js';
+import { A, B, type Driver, SUBNET } from '../driver.js';
+
+/**
+ * The rules a Docker engine lays over its bridge (docker0 of Docker 20 to 28, iptables' nft backend, no published port): forwarding is
+ * refused unless allowed, and the source address of what leaves is masqueraded. Bridged frames pass them too, since bridge netfilter is on
+ * in a new namespace, and with them connection tracking.
+ */
+const RULES = `
+table ip filter {
+  chain DOCKER-USER { counter return; }
+  chain DOCKER-ISOLATION-STAGE-2 { oifname "br0" counter drop; counter return; }
+  chain DOCKER-ISOLATION-STAGE-1 { iifname "br0" oifname != "br0" counter jump DOCKER-ISOLATION-STAGE-2; counter return; }
+  chain DOCKER { }
+  chain FORWARD {
+    type filter hook forward priority filter; policy drop;
+    counter jump DOCKER-USER
+    counter jump DOCKER-ISOLATION-STAGE-1
+    oifname "br0" ct state related,established counter accept
+    oifname "br0" counter jump DOCKER
+    iifname "br0" oifname != "br0" counter accept
+    iifname "br0" oifname "br0" counter accept
+  }
+}
+table ip nat {
+  chain DOCKER { iifname "br0" counter return; }
+  chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; fib daddr type local counter jump DOCKER; }
+  chain POSTROUTING {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr ${SUBNET} oifname != "br0" counter masquerade
+  }
+}
+`;
+
+/** What people replace: the kernel's bridge as a Docker engine sets it up. */
+export const dockerBridge: Driver = {
+  name: 'docker-bridge',
+  what: "the kernel's bridge and two veth pairs, as Docker sets them up: with its rules and connection tracking",
+  needs: { command: 'nft', package: 'nftables' },
+  async connect(lab, a, b) {
+    const host = await lab.host('bridge');
+    await host.sysctl('net/ipv6/conf/default/disable_ipv6', 1);
+    await host.sysctl('net/ipv4/ip_forward', 1);
+    makeKernelBridge(host.namespace, 'br0');
+    const { status, stderr } = spawnSync('nsenter', [`--net=${host.netnsPath}`, 'nft', '-f', '-'], { input: RULES, encoding: 'utf8' });
+    if (status !== 0) {
+      throw new Error(`nft refused the rules of docker0: ${stderr.trim()}`);
+    }
+    plugIntoKernelBridge(a, A, host.namespace, 'br0');
+    plugIntoKernelBridge(b, B, host.namespace, 'br0');
+  },
+};
