@@ -49,6 +49,19 @@ int64_t real_nanos() {
   return nanos_of(now);
 }
 
+bool stamp_arrivals(int socket) {
+  const int on = 1;
+  return ::setsockopt(socket, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0;
+}
+
+// The kernel patches its code when the first socket wants stamps and when the last one goes (net_enable_timestamp, net/core/dev.c), which
+// interrupts every core. A socket that stays keeps that out of what is measured.
+void keep_stamping() {
+  thread_local const Descriptor keeper(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  thread_local const bool stamping = keeper && stamp_arrivals(keeper.get());
+  static_cast<void>(stamping);
+}
+
 // When the kernel received the message; now, should it not say.
 int64_t arrival_nanos(const msghdr& message) {
   const cmsghdr* const first = CMSG_FIRSTHDR(&message);
@@ -102,10 +115,10 @@ int64_t icmp_echo(const std::string& address, uint16_t sequence, int payload_byt
   request.checksum = checksum(buffer.get(), length);
   std::memcpy(buffer.get(), &request, sizeof request);
 
+  keep_stamping();
   // As ping does: the answer counts when the kernel had it (SO_TIMESTAMPNS), not when this process was awake again. Waking a process on
   // another core costs as much as the whole way of the frame, and is the asker's affair, not that of what lies between.
-  const int on = 1;
-  if (::setsockopt(socket.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0) {
+  if (!stamp_arrivals(socket.get())) {
     return -errno;
   }
   const int64_t deadline = monotonic_nanos() + timeout_millis * 1'000'000;
