@@ -43,7 +43,10 @@ export const dockerBridge: Driver = {
     await host.sysctl('net/ipv6/conf/default/disable_ipv6', 1);
     await host.sysctl('net/ipv4/ip_forward', 1);
     makeKernelBridge(host.namespace, 'br0');
-    const { status, stderr } = spawnSync('nsenter', [`--net=${host.netnsPath}`, 'nft', '-f', '-'], { input: RULES, encoding: 'utf8' });
+    const { status, stderr } = spawnSync('nsenter', [`--net=${host.netnsPath}`, 'nft', '-f', '-'], {
+      input: RULES,
+      encoding: 'utf8',
+    });
     if (status !== 0) {
       throw new Error(`nft refused the rules of docker0: ${stderr.trim()}`);
     }
