@@ -25,7 +25,7 @@ measure({
   units: BURST * ROUNDS,
   run() {
     for (let round = 0; round < ROUNDS; round++) {
-      emitCoalesced(batch.bytes, batch.at, batch.length, order, BURST, 1, ring, merge);
+      emitCoalesced(batch.bytes, batch.ingress, batch.at, batch.length, order, BURST, 1, ring, merge);
       for (let word = 0; word < ring.used; word += 2 + ring.words[word + 1] * 2) descriptors++;
       ring.clear();
     }

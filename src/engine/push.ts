@@ -125,10 +125,10 @@ export class Push {
       this.sink = port;
       this.sinkFrom = ring.used;
     }
-    const { bytes, at, length } = batch;
+    const { bytes, ingress, at, length } = batch;
     const lost =
       target.headerBytes === VNET_BYTES
-        ? emitCoalesced(bytes, at, length, this.order, count, port, ring, target.udpSegmentation)
+        ? emitCoalesced(bytes, ingress, at, length, this.order, count, port, ring, target.udpSegmentation)
         : emitPlain(bytes, at, length, this.order, count, port, ring);
     if (lost > 0) {
       this.counters.add(port, PORT.tx_unsegmentable, lost);

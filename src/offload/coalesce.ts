@@ -73,7 +73,7 @@ function setWord(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
-/** G20 for two frames of at least HEADER_BYTES at offsets 2 mod 4: everything equal that must be, the ports first. */
+/** G20 for two frames of one ingress port, at least HEADER_BYTES long at offsets 2 mod 4: all equal that must be, the UDP ports first. */
 function sameFlow(a: number, b: number): boolean {
   const x = (a + 2) >> 2;
   const y = (b + 2) >> 2;
@@ -180,6 +180,7 @@ function emitWhole(bytes: Uint8Array, at: number, length: number, port: number, 
  * Emits frames order[0, count) for a `port` whose descriptor takes vnet headers, in that order: merged where that is correct, else as
  * they are. DATA_VALID may stay set on what leaves: TAPs and packet sockets ignore it (N31), and the header is shared (L4).
  * @param bytes the arena, at an offset of its buffer that is a multiple of 4
+ * @param ingress ports the frames came from: only frames of one merge (G20)
  * @param at arena offsets of the frames, their vnet headers directly before them
  * @param length bytes of the frames
  * @param uso the egress accepts gso_type UDP_L4; without it nothing is merged and such super-frames are segmented
@@ -188,6 +189,7 @@ function emitWhole(bytes: Uint8Array, at: number, length: number, port: number, 
  */
 export function emitCoalesced(
   bytes: Uint8Array,
+  ingress: Int32Array,
   at: Int32Array,
   length: Int32Array,
   order: Int32Array,
@@ -204,7 +206,7 @@ export function emitCoalesced(
   let index = 0;
   while (index < count) {
     const first = order[index];
-    const members = uso ? groupSize(bytes, at, length, order, index, count, unmerged) : 1;
+    const members = uso ? groupSize(bytes, ingress, at, length, order, index, count, unmerged) : 1;
     if (members === 1) {
       refused += emitWhole(bytes, at[first], length[first], port, tx, uso);
     } else {
@@ -218,6 +220,7 @@ export function emitCoalesced(
 /** How many frames from order[start] on leave as one; 1 when the frame leaves alone. */
 function groupSize(
   bytes: Uint8Array,
+  ingress: Int32Array,
   at: Int32Array,
   length: Int32Array,
   order: Int32Array,
@@ -228,6 +231,7 @@ function groupSize(
   const first = order[start];
   const firstAt = at[first];
   const firstLength = length[first];
+  const from = ingress[first];
   if ((firstAt & 3) !== 2 || vnet.gsoType(bytes, firstAt - vnet.HEADER_BYTES) !== vnet.GsoType.none) {
     return 1;
   }
@@ -248,6 +252,7 @@ function groupSize(
       nextPayload <= 0 ||
       total + nextPayload > IP_TOTAL_MAX - IP_BYTES - udp.HEADER_BYTES ||
       (next & 3) !== 2 ||
+      ingress[frame] !== from ||
       vnet.gsoType(bytes, next - vnet.HEADER_BYTES) !== vnet.GsoType.none ||
       !sameFlow(firstAt, next)
     ) {

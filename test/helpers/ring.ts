@@ -16,6 +16,7 @@ const SLOT_LEAD = 14;
 
 export class Ring {
   readonly bytes: Uint8Array;
+  readonly ingress = new Int32Array(4096);
   readonly at = new Int32Array(4096);
   readonly length = new Int32Array(4096);
   readonly order = Int32Array.from({ length: 4096 }, (_, index) => index);
@@ -38,10 +39,11 @@ export class Ring {
   }
 
   /** Puts a frame with its vnet header where a receive would have put it. */
-  add(packet: Packet): this {
+  add(packet: Packet, ingress = 0): this {
     const at = this.next + SLOT_LEAD;
     this.bytes.set(packet.vnet, at - packet.vnet.length);
     this.bytes.set(packet.frame, at);
+    this.ingress[this.count] = ingress;
     this.at[this.count] = at;
     this.length[this.count] = packet.frame.length;
     this.count++;

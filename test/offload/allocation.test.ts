@@ -20,13 +20,13 @@ test('a million frames, nothing allocated', () => {
   }
   ring.add(makePacket({ protocol: 'tcp', payload: payload(2000), gsoSize: 1000, sequence: 0x7fff_ffff }));
   ring.add(makePacket({ version: 6, payload: payload(2000), gsoSize: 1000 }));
-  const { bytes, at, length, order, count, tx } = ring;
+  const { bytes, ingress, at, length, order, count, tx } = ring;
   let checked = 0;
   const pass = () => {
     for (let index = 0; index < count; index++) {
       checked += wirePackets(bytes, at[index], length[index]) - validate(bytes, at[index], length[index]);
     }
-    emitCoalesced(bytes, at, length, order, count, 1, tx, true);
+    emitCoalesced(bytes, ingress, at, length, order, count, 1, tx, true);
     emitPlain(bytes, at, length, order, count, 2, tx);
     tx.clear();
   };

@@ -18,7 +18,9 @@ function emit(packets: Packet[], uso = true, unmerged?: Uint8Array): Sent[] {
   for (const packet of packets) {
     ring.add(packet);
   }
-  expect(emitCoalesced(ring.bytes, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx, uso, unmerged)).toBe(0);
+  expect(
+    emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx, uso, unmerged),
+  ).toBe(0);
   return ring.frames();
 }
 
@@ -63,7 +65,7 @@ describe('F.4: datagrams that merge', () => {
   test('payload is referenced; the frames and their headers stay untouched (L4)', () => {
     const ring = new Ring().add(unfinished()).add(unfinished());
     const before = ring.bytes.slice(0, 256);
-    emitCoalesced(ring.bytes, ring.at, ring.length, ring.order, 2, PORT, ring.tx, true);
+    emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, ring.order, 2, PORT, ring.tx, true);
     const [merged] = ring.frames();
     expect(merged.segments.slice(1)).toEqual([
       [ring.at[0] + 42, 18],
@@ -146,6 +148,15 @@ describe('F.4: datagrams that do not', () => {
       expect(grouping([unfinished(options), unfinished()])).toEqual([1, 1]);
     });
   }
+
+  test('G20: another ingress port', () => {
+    const ring = new Ring();
+    for (const ingress of [1, 1, 2, 1]) {
+      ring.add(unfinished(), ingress);
+    }
+    emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx, true);
+    expect(ring.frames().map(({ frames }) => frames)).toEqual([2, 1, 1]);
+  });
 
   const twice = (change: (packet: Packet) => void, options: PacketOptions = {}) => {
     const packet = unfinished(options);
@@ -287,7 +298,7 @@ describe('order and identity', () => {
     for (const length of [10, 20, 20, 10, 20]) {
       ring.add(unfinished({ payload: payload(length) }));
     }
-    emitCoalesced(ring.bytes, ring.at, ring.length, new Int32Array([1, 4, 3]), 3, PORT, ring.tx, true);
+    emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, new Int32Array([1, 4, 3]), 3, PORT, ring.tx, true);
     const [merged] = ring.frames();
     expect(merged.segments.slice(1).map(([at]) => at)).toEqual([ring.at[1] + 42, ring.at[4] + 42, ring.at[3] + 42]);
   });
@@ -312,7 +323,7 @@ describe('order and identity', () => {
         for (const packet of packets) {
           ring.add(packet);
         }
-        const lost = emitCoalesced(ring.bytes, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx, uso);
+        const lost = emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx, uso);
         expect(ring.frames().reduce((total, { frames }) => total + frames, lost)).toBe(packets.length);
         const refused = emitPlain(ring.bytes, ring.at, ring.length, ring.order, ring.count, PORT, ring.tx);
         const total = ring.frames().reduce((frames, sent) => frames + sent.frames, lost + refused);

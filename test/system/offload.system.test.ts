@@ -148,7 +148,7 @@ describeSystem('offload: the same bytes as the kernel', ['tap'], () => {
     for (const packet of packets) {
       ring.add(packet);
     }
-    emitCoalesced(ring.bytes, ring.at, ring.length, ring.order, ring.count, IN, ring.tx, true);
+    emitCoalesced(ring.bytes, ring.ingress, ring.at, ring.length, ring.order, ring.count, IN, ring.tx, true);
     const merged = ring.frames();
     expect(merged.map(({ frames }) => frames)).toEqual([4, 3, 3]);
     const apart = kernel(
