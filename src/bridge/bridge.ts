@@ -40,7 +40,7 @@ function isReservedGroup(high: number, low: number): boolean {
 export interface BridgeOptions {
   /** Seconds without traffic after which a learned MAC is forgotten; 0: never learn, always flood. */
   ageingSeconds: number;
-  /** Learned MACs the table holds at most; fixed when the bridge is made. */
+  /** Learned MACs the table holds at most. */
   fdbLimit: number;
   /** Whether the bridge answers ARP requests for neighbors it knows. */
   arpProxy: boolean;
@@ -79,6 +79,9 @@ export class Bridge {
         // L11: always flood, what was learned before included.
         this.fdb.flush();
       }
+    }
+    if (options.fdbLimit !== undefined) {
+      this.fdb.setLimit(options.fdbLimit);
     }
     if (options.arpProxy !== undefined) {
       this.arp.enabled = options.arpProxy;
@@ -256,12 +259,12 @@ export class Bridge {
 
   /** Forgets what a port taught and, with `all`, everything it was known for; the neighbors behind these addresses too (L17, A14). */
   forgetPort(port: number, all: boolean): void {
-    // As of second 0 nothing has expired: neighbors of expired entries are forgotten too.
-    for (const entry of this.fdb.entries(0)) {
-      if (entry.port === port && entry.vlan === 0 && (all || entry.kind === EntryKind.learned)) {
-        this.neighbors.removeMac(entry.macLow, entry.macHigh, all);
-      }
-    }
+    // One FDB lookup a neighbor, not one walk over the neighbors for each of up to 65,536 MACs. As of second 0 nothing has expired:
+    // neighbors of expired entries are forgotten too.
+    this.neighbors.removeWhere((macLow, macHigh) => {
+      const kind = this.fdb.kindOn(macLow, fdbKey(0, macHigh), port, 0);
+      return kind === EntryKind.learned || (all && kind !== 0);
+    }, all);
     this.fdb.removePort(port, all);
   }
 }

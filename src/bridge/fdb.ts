@@ -45,12 +45,12 @@ export class Fdb {
   learned = 0;
   /** Seconds; 0 turns learning off. */
   ageing: number;
-  /** Learned entries at most. */
-  limit: number;
   /** Port a moved entry was on before the last `learn` that returned `moved`. */
   movedFrom = -1;
+  /** Learned entries at most. */
+  private limit: number;
   private readonly staticLimit: number;
-  private readonly table: Table;
+  private table: Table;
   /** Learned entries of each port. */
   private readonly learnedBy: Int32Array;
   private sweepAt = 0;
@@ -66,6 +66,27 @@ export class Fdb {
     this.ageing = ageing;
     this.table = new Table(limit + staticLimit, ROW_SHIFT);
     this.learnedBy = new Int32Array(ports);
+  }
+
+  /**
+   * Changes how many learned entries there may be. Those there are stay, also when they are more: nothing new is then learned until enough
+   * have aged. A larger table is filled anew, so this is for settings, not for the loop.
+   */
+  setLimit(limit: number): void {
+    this.limit = limit;
+    if (limit + this.staticLimit <= this.table.limit) {
+      return;
+    }
+    const old = this.table;
+    this.table = new Table(limit + this.staticLimit, ROW_SHIFT);
+    this.sweepAt = 0;
+    for (let row = 0; row < old.words.length; row += 1 << ROW_SHIFT) {
+      if (old.used(row)) {
+        const copy = this.table.insert(old.words[row], old.words[row + 1]);
+        this.table.words[copy + PORT_AND_KIND] = old.words[row + PORT_AND_KIND];
+        this.table.words[copy + SEEN] = old.words[row + SEEN];
+      }
+    }
   }
 
   /** Port of an address, or -1. */

@@ -109,17 +109,13 @@ export class NeighborTable {
     return row >= 0;
   }
 
-  /** Forgets the neighbors with this MAC, static ones only with `all`: its port is down or gone (A14). Walks the table: not for the loop. */
-  removeMac(macLow: number, macHigh: number, all: boolean): number {
+  /** Forgets the neighbors whose MAC matches, static ones only with `all`: their port is down or gone (A14). Walks the table: not for the loop. */
+  removeWhere(matches: (macLow: number, macHigh: number) => boolean, all: boolean): number {
     const words = this.table.words;
     let removed = 0;
     for (let row = 0; row < words.length; ) {
       const kind = words[row + KIND];
-      if (
-        (kind === LEARNED || (all && kind === STATIC)) &&
-        words[row + MAC_LOW] === macLow &&
-        words[row + MAC_HIGH] === macHigh
-      ) {
+      if ((kind === LEARNED || (all && kind === STATIC)) && matches(words[row + MAC_LOW], words[row + MAC_HIGH])) {
         this.table.remove(row);
         removed++;
       } else {

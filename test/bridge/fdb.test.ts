@@ -159,6 +159,37 @@ describe('fdb: limits (L16)', () => {
     expect(fdb.learn(65_536, KEY, 1, 0, 11)).toBe(Learned.added);
   });
 
+  test('a limit that is raised beyond the table: more is learned, and what was known stays as it was', () => {
+    const fdb = makeFdb(100, 10);
+    fdb.pin(1000, KEY, 5, EntryKind.static);
+    for (let mac = 0; mac < 100; mac++) {
+      fdb.learn(mac, KEY, mac & 7, 0, 10 + mac);
+    }
+    const before = [...fdb.entries(10)];
+    fdb.setLimit(5000);
+    const byMac = (a: { macLow: number }, b: { macLow: number }) => a.macLow - b.macLow;
+    expect([...fdb.entries(10)].sort(byMac)).toEqual(before.sort(byMac));
+    for (let mac = 2000; mac < 6900; mac++) {
+      expect(fdb.learn(mac, KEY, 3, 0, 200)).toBe(Learned.added);
+    }
+    expect(fdb.learn(6900, KEY, 3, 0, 200)).toBe(Learned.full);
+    expect(fdb.removePort(3, true)).toBe(4900 + 13);
+    expect(fdb.learned).toBe(87);
+  });
+
+  test('a limit that is lowered: nobody is forgotten for it, and nothing is learned until enough have aged', () => {
+    const fdb = makeFdb(100, 10);
+    for (let mac = 0; mac < 10; mac++) {
+      fdb.learn(mac, KEY, 3, 0, mac < 5 ? 10 : 200);
+    }
+    fdb.setLimit(6);
+    expect(fdb.learned).toBe(10);
+    expect(fdb.learn(10, KEY, 3, 0, 200)).toBe(Learned.full);
+    expect(fdb.sweep(fdb.rows, 11 + AGEING)).toBe(5);
+    expect(fdb.learn(10, KEY, 3, 0, 200)).toBe(Learned.added);
+    expect(fdb.learn(11, KEY, 3, 0, 200)).toBe(Learned.full);
+  });
+
   test('a port teaches no more than its own limit, by moving addresses neither', () => {
     const fdb = makeFdb();
     expect([fdb.learn(1, KEY, 3, 2, 10), fdb.learn(2, KEY, 3, 2, 10)]).toEqual([Learned.added, Learned.added]);

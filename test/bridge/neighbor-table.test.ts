@@ -65,7 +65,7 @@ describe('neighbor table', () => {
       table.note(IP, 1, HIGH, 100);
       table.pin(IP + 1, 1, HIGH);
       table.note(IP + 2, 2, HIGH, 100);
-      table.removeMac(1, HIGH, all);
+      table.removeWhere((low, high) => low === 1 && high === HIGH, all);
       expect([...table.entries(100)].map(({ ip }) => ip).sort()).toEqual(left);
     }
   });

@@ -169,6 +169,16 @@ describe('A.2: learning, ageing, moves', () => {
     expect(other.take()).toHaveLength(4);
   });
 
+  test('L16: the limit of a running bridge can be changed', () => {
+    const { simulation, ports } = network(2, false);
+    simulation.bridge.configure({ fdbLimit: 1 });
+    ports[0].send(frame(BROADCAST, macOf(1)), frame(BROADCAST, macOf(2)));
+    expect(simulation.fdb()).toEqual({ [macOf(1)]: 0 });
+    simulation.bridge.configure({ fdbLimit: 2 });
+    ports[0].send(frame(BROADCAST, macOf(2)), frame(BROADCAST, macOf(3)));
+    expect(simulation.fdb()).toEqual({ [macOf(1)]: 0, [macOf(2)]: 0 });
+  });
+
   test('L17: a port that goes down loses what it taught, its neighbors included; what was set stays', () => {
     const { simulation, ports } = network(2);
     const pinned = simulation.port({ mac: macOf(30), ip: ipOf(30) });
