@@ -12,6 +12,7 @@
         "native/netns.cc",
         "native/packet_socket.cc",
         "native/tap.cc",
+        "native/vlan_tag.cc",
         "native/waker.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "<!(node -p \"require('node-api-headers').include_dir\")"],

@@ -12,8 +12,8 @@
 //                                                       down and the tag back into the gap: 24 bytes move, the payload stays
 //
 // Hot ports: with traffic, asking epoll costs as much as reading a frame. So ports that gave a frame within the last spin are read without
-// being asked for, up to eight of them, and epoll shows the others every eighth time: a frame of a port that was quiet waits for seven
-// bursts at most. With more hot ports than that one epoll_wait is cheaper than the reads that find nothing, and all go through it. A hot
+// being asked for, up to seven of them, and epoll shows the others every eighth time: a frame of a port that was quiet waits for seven
+// looks at most. With more hot ports than that one epoll_wait is cheaper than the reads that find nothing, and all go through it. A hot
 // port that was empty at the last look gives one frame at the next, without the read that would find it empty again: that read is what a
 // round trip would wait for.
 //
@@ -23,9 +23,7 @@
 // Sending is in burst_send.cc.
 #include "burst_io.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_ether.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -37,33 +35,20 @@
 #include "clock.h"
 #include "packet_socket.h"
 #include "tap.h"
+#include "vlan_tag.h"
+#include "vnet_header.h"
 
 namespace tapbridge {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int kVnetBytes = 12;
 constexpr int kTapFrameAt = 14;
 constexpr int kPacketFrameAt = 18;
-constexpr int kAddressBytes = 2 * ETH_ALEN;
-constexpr int kTagBytes = 4;
 // Longest frame: 65,535 bytes of IP behind an Ethernet header with tags, rounded up. Anything longer is cut here.
 constexpr int64_t kFrameRoom = 65600;
+static_assert(kPacketFrameAt == kTapFrameAt + kTagBytes);
 static_assert(kPacketFrameAt + kFrameRoom <= BurstIo::kSlotRoom);
 static_assert(BurstIo::kSlotRoom % kAlignment == 0);
-
-// include/uapi/linux/virtio_net.h, struct virtio_net_hdr_mrg_rxbuf; that header cannot be included: it has a member named `class`.
-struct VnetHeader {
-  uint8_t flags;
-  uint8_t gso_type;
-  uint16_t hdr_len;
-  uint16_t gso_size;
-  uint16_t csum_start;
-  uint16_t csum_offset;
-  uint16_t num_buffers;
-};
-static_assert(sizeof(VnetHeader) == kVnetBytes);
-constexpr uint8_t kNeedsChecksum = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
 
 // Errors of reading one frame (drivers/net/tun.c tun_put_user, net/packet/af_packet.c packet_recvmsg) cost that frame, not the port; but a
 // port that gives nothing else would keep the loop awake for ever.
@@ -72,37 +57,6 @@ constexpr uint64_t kWakerKey = UINT64_MAX;
 constexpr size_t kMaxEvents = 1024;
 
 bool may_pass(int error) { return error == EINVAL || error == ENOMEM || error == ENOBUFS || error == EMSGSIZE; }
-
-// Puts back the tag the kernel took out, and returns by how many bytes the frame starts earlier: 4 or 0.
-int restore_tag(const msghdr& message, uint8_t* frame, int64_t length, bool vnet_header) {
-  for (const cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(each))) {
-    if (each->cmsg_level != SOL_PACKET || each->cmsg_type != PACKET_AUXDATA || each->cmsg_len < CMSG_LEN(sizeof(tpacket_auxdata))) {
-      continue;
-    }
-    tpacket_auxdata aux;
-    std::memcpy(&aux, CMSG_DATA(each), sizeof aux);
-    if ((aux.tp_status & TP_STATUS_VLAN_VALID) == 0 || length < kAddressBytes) {
-      return 0;
-    }
-    uint8_t* const start = frame - kVnetBytes;
-    std::memmove(start - kTagBytes, start, kVnetBytes + kAddressBytes);
-    const uint16_t tag[2] = {htons((aux.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 ? aux.tp_vlan_tpid : ETH_P_8021Q), htons(aux.tp_vlan_tci)};
-    std::memcpy(frame + kAddressBytes - kTagBytes, tag, kTagBytes);
-    if (vnet_header) {
-      VnetHeader header;
-      std::memcpy(&header, start - kTagBytes, sizeof header);
-      if ((header.flags & kNeedsChecksum) != 0) {
-        header.csum_start = static_cast<uint16_t>(header.csum_start + kTagBytes);
-      }
-      if (header.hdr_len != 0) {
-        header.hdr_len = static_cast<uint16_t>(header.hdr_len + kTagBytes);
-      }
-      std::memcpy(start - kTagBytes, &header, sizeof header);
-    }
-    return kTagBytes;
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -320,6 +274,7 @@ void BurstIo::serve() {
 
 // One look without sleeping: at the hot ports, or at all of them.
 void BurstIo::look() {
+  cool();
   if (hot_nanos_ == 0 || hot_count_ == 0 || hot_count_ == kHotPorts || ++looks_ % kLooks == 0) {
     poll(0);
   } else {
@@ -327,19 +282,23 @@ void BurstIo::look() {
   }
 }
 
+// Ports that failed, or gave nothing within the last spin, are hot no longer. Before each look: were it left to read_hot, eight ports that were
+// hot once would be asked for through epoll for ever.
+void BurstIo::cool() {
+  int* const end = std::remove_if(hot_, hot_ + hot_count_, [this](int number) {
+    Port& port = ports_[static_cast<size_t>(number)];
+    port.hot = port.polled && now_ - port.last_nanos <= hot_nanos_;
+    return !port.hot;
+  });
+  hot_count_ = static_cast<int>(end - hot_);
+}
+
 void BurstIo::read_hot() {
-  int left = hot_count_;
   int place = hot_next_ < hot_count_ ? hot_next_ : 0;
   hot_next_ = 0;
-  while (left-- > 0) {
+  for (int left = hot_count_; left > 0; left--) {
     const int number = hot_[place];
     Port& port = ports_[static_cast<size_t>(number)];
-    if (!port.hot || !port.polled || now_ - port.last_nanos > hot_nanos_) {
-      port.hot = false;
-      hot_[place] = hot_[--hot_count_];
-      place = place < hot_count_ ? place : 0;
-      continue;
-    }
     if (!read(number, port, false, port.sparse ? 1 : limits_.burst_frames)) {
       more_ = true;
       hot_next_ = place;

@@ -82,6 +82,7 @@ class BurstIo {
   bool room() const { return frames_ < limits_.batch_frames && limits_.receive_bytes - end_ >= kSlotRoom; }
   void serve();
   void look();
+  void cool();
   void read_hot();
   void warm(int number, Port& port, int64_t before);
   int ready_from(int port) const;

@@ -5,9 +5,9 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
-#include <time.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -127,10 +127,10 @@ int64_t icmp_echo(const std::string& address, uint16_t sequence, int payload_byt
     return -errno;
   }
   for (;;) {
-    iovec target{buffer.get(), kMaxMessage};
+    iovec room{buffer.get(), kMaxMessage};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
     msghdr message{};
-    message.msg_iov = &target;
+    message.msg_iov = &room;
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
@@ -147,14 +147,16 @@ int64_t icmp_echo(const std::string& address, uint16_t sequence, int payload_byt
           return std::max<int64_t>(0, arrival_nanos(message) - start);
         }
       }
-      continue;
     }
+    // Looked at after each message too: a host that sends others for ever must not hold the caller.
     const int64_t now = monotonic_nanos();
     if (now >= deadline) {
       return -ETIMEDOUT;
     }
-    pollfd poll{socket.get(), POLLIN, 0};
-    static_cast<void>(::poll(&poll, 1, static_cast<int>(std::min<int64_t>((deadline - now - 1) / 1'000'000 + 1, 60'000))));
+    if (count < 0) {
+      pollfd poll{socket.get(), POLLIN, 0};
+      static_cast<void>(::poll(&poll, 1, static_cast<int>(std::min<int64_t>((deadline - now - 1) / 1'000'000 + 1, 60'000))));
+    }
   }
 }
 

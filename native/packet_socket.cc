@@ -12,6 +12,7 @@
 
 #include "descriptor.h"
 #include "netns.h"
+#include "vnet_header.h"
 
 // include/uapi/linux/if_packet.h since Linux 6.4; older headers lack it.
 #ifndef PACKET_VNET_HDR_SZ
@@ -21,7 +22,6 @@
 namespace tapbridge {
 namespace {
 
-constexpr int kVnetHeaderBytes = 12;
 // A burst of 64 super-frames waits without loss. The kernel doubles the number for its bookkeeping (socket(7)).
 constexpr int kBufferBytes = 8 << 20;
 
@@ -43,7 +43,7 @@ int configure(int socket, const PacketRequest& request, int index) {
     int value;
   };
   const Option options[] = {
-      {request.vnet_header, PACKET_VNET_HDR_SZ, kVnetHeaderBytes},
+      {request.vnet_header, PACKET_VNET_HDR_SZ, kVnetBytes},
       {true, PACKET_AUXDATA, 1},  // carries the VLAN tag the kernel took out of the frame
       {request.ignore_outgoing, PACKET_IGNORE_OUTGOING, 1},
       {true, PACKET_QDISC_BYPASS, 1},

@@ -13,6 +13,7 @@
 
 #include "descriptor.h"
 #include "netns.h"
+#include "vnet_header.h"
 
 namespace tapbridge {
 namespace {
@@ -21,8 +22,6 @@ constexpr const char* kDevice = "/dev/net/tun";
 // include/linux/miscdevice.h: MISC_MAJOR, TUN_MINOR
 constexpr unsigned kMiscMajor = 10;
 constexpr unsigned kTunMinor = 200;
-// struct virtio_net_hdr_mrg_rxbuf
-constexpr int kVnetHeaderBytes = 12;
 
 // The tty layer shares the ioctl letter 'T', so a stranger's descriptor must not be asked.
 int check_is_tun(int descriptor) {
@@ -31,6 +30,16 @@ int check_is_tun(int descriptor) {
     return -errno;
   }
   return S_ISCHR(facts.st_mode) && facts.st_rdev == makedev(kMiscMajor, kTunMinor) ? 0 : -EINVAL;
+}
+
+// What TUNGETIFF says of a TAP: name and flags. 0 or -errno.
+int query_tap(int descriptor, ifreq& answer) {
+  const int kind = check_is_tun(descriptor);
+  if (kind < 0) {
+    return kind;
+  }
+  answer = ifreq{};
+  return ::ioctl(descriptor, TUNGETIFF, &answer) == 0 ? 0 : -errno;
 }
 
 // Interface index of a name in the calling thread's namespace, or -errno (-ENODEV).
@@ -46,7 +55,7 @@ int index_of(const std::string& name) {
 
 int configure(int tap, const TapRequest& request) {
   if (request.vnet_header) {
-    int bytes = kVnetHeaderBytes;
+    int bytes = kVnetBytes;
     if (::ioctl(tap, TUNSETVNETHDRSZ, &bytes) != 0) {
       return -errno;
     }
@@ -106,13 +115,10 @@ int open_tap(const TapRequest& request) {
 }
 
 int tap_name(int descriptor, std::string& name) {
-  const int kind = check_is_tun(descriptor);
-  if (kind < 0) {
-    return kind;
-  }
-  ifreq answer{};
-  if (::ioctl(descriptor, TUNGETIFF, &answer) != 0) {
-    return -errno;
+  ifreq answer;
+  const int result = query_tap(descriptor, answer);
+  if (result < 0) {
+    return result;
   }
   name.assign(answer.ifr_name, ::strnlen(answer.ifr_name, IFNAMSIZ));
   return 0;
@@ -127,13 +133,10 @@ int set_tap_persistent(int descriptor, bool persistent) {
 }
 
 int check_tap(int descriptor, int header_bytes) {
-  const int kind = check_is_tun(descriptor);
-  if (kind < 0) {
-    return kind;
-  }
-  ifreq answer{};
-  if (::ioctl(descriptor, TUNGETIFF, &answer) != 0) {
-    return -errno;
+  ifreq answer;
+  const int result = query_tap(descriptor, answer);
+  if (result < 0) {
+    return result;
   }
   const int flags = static_cast<unsigned short>(answer.ifr_flags);
   if ((flags & IFF_TAP) == 0 || (flags & IFF_NO_PI) == 0) {

@@ -52,7 +52,7 @@ export interface BurstIo {
   /**
    * Int32, three columns of batchFrames each: port, offset of the frame in the arena, length of the frame. The offset is 2 mod 4 (IPv4
    * headers are aligned), and the frame's 12-byte virtio-net header lies directly before it, zeros for a port without. A frame has at
-   * most 65,600 bytes; what is longer is cut.
+   * most 65,600 bytes, 65,604 with a VLAN tag the kernel had taken out; what is longer is cut.
    */
   readonly received: ArrayBuffer;
   /**
@@ -181,7 +181,8 @@ export interface Binding {
   /** Ends the sleep of the BurstIo whose waker this is, or the next one. Any thread may call it. -EBADF for what is no live waker. */
   wake(waker: Descriptor): Result;
   /**
-   * One ICMP echo to an IPv4 address from the calling thread's namespace; blocks. Returns the round trip in nanoseconds, -ETIMEDOUT, or another negative errno.
+   * One ICMP echo to an IPv4 address from the calling thread's namespace; blocks. Returns the nanoseconds from the send to the kernel's receive
+   * stamp of the answer, -ETIMEDOUT, or another negative errno.
    * For labs and benches, not for the engine.
    */
   icmpEcho(address: string, sequence: number, payloadBytes: number, timeoutMillis: number): Result;
