@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import pc from 'picocolors';
 import type { Alignment } from './table.js';
 
 const NO_BORDER = {
@@ -25,11 +26,13 @@ export function terminalTable(
   rows: readonly string[][],
   colour: boolean,
 ): string {
+  // Whether there are colours is the caller's decision; cli-table3's own styles would ask the environment once more.
+  const { bold } = pc.createColors(colour);
   const table = new Table({
-    head: columns.map(({ title }) => title),
+    head: columns.map(({ title }) => bold(title)),
     colAligns: columns.map(({ align }) => align ?? 'left'),
     chars: NO_BORDER,
-    style: { head: colour ? ['bold'] : [], border: [], 'padding-left': 0, 'padding-right': 0 },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   table.push(...rows.map((row) => [...row]));
   const text = table.toString();
