@@ -4,10 +4,13 @@
  *
  * Conservation (rule L5): for each bridge, over its ports,
  *   rx_frames            = rx_* drops + arp_answered + unicast + flooded
- *   unicast + flood copies + made = tx_frames + tx_* drops + fault drops
+ *   unicast + flood copies + made = tx_frames + tx_* drops, but for frames a fault duplicates or holds
  */
 
-/** What a port counts. Every name that starts with rx_ or tx_ and is no plain total is a drop with its reason. */
+/**
+ * What a port counts: totals, outcomes, and drops with their reason (`DROP_REASONS`). `tx_partial` is none of them: segments the kernel refused
+ * behind the first of their super-frame, which counts as sent.
+ */
 export const PORT_COUNTERS = [
   'rx_frames',
   'rx_bytes',

@@ -3,9 +3,10 @@
  *
  *     row = [ key a | key b | used word | ... ]      2^shift words a row, so a row of 4 words never crosses a cache line
  *
- * Open addressing with linear probing at a load of at most 8/15 (so that 65,536 + 4,096 rows of 16 bytes fit 2 MiB, an L2 cache); removal shifts the rest of the cluster back, so there are no
- * tombstones and a lookup stays one or two cache lines for the life of the table. The third word says whether a row is in use:
- * 0 = free, because fresh memory is zero and costs nothing until touched (the one place where empty is not -1).
+ * Open addressing with linear probing at a load of at most 8/15 (so that 65,536 + 4,096 rows of 16 bytes fit 2 MiB, an L2 cache);
+ * removal shifts the rest of the cluster back, so there are no tombstones and a lookup stays one or two cache lines for the life of the
+ * table. The third word says whether a row is in use: 0 = free, because fresh memory is zero and costs nothing until touched (the one place
+ * where empty is not -1).
  * Row numbers are borrowed: any insert or remove may move rows.
  */
 

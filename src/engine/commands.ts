@@ -1,5 +1,5 @@
 /** Carries out what the main thread asks of an engine; the other half of protocol.ts. Runs between two passes, never within one. */
-import { EntryKind } from '../bridge/fdb.js';
+import { EntryKind, fdbKey } from '../bridge/fdb.js';
 import { Flag } from '../bridge/port-table.js';
 import { CapturePort } from '../port/capture-port.js';
 import { DescriptorPort } from '../port/descriptor-port.js';
@@ -11,21 +11,6 @@ import type { CommandAnswer, CommandArguments, CommandName, PortFlags, PortSpec 
 
 type Handlers = { [Name in CommandName]: (engine: Engine, args: CommandArguments<Name>) => CommandAnswer<Name> };
 
-/** Bits of port flags for the forwarding decision. */
-export function flagBits(flags: PortFlags, local: boolean): number {
-  return (
-    (flags.up ? Flag.up : 0) |
-    (flags.learning ? Flag.learning : 0) |
-    (flags.floodUnicast ? Flag.floodUnicast : 0) |
-    (flags.floodMulticast ? Flag.floodMulticast : 0) |
-    (flags.floodBroadcast ? Flag.floodBroadcast : 0) |
-    (flags.hairpin ? Flag.hairpin : 0) |
-    (flags.isolated ? Flag.isolated : 0) |
-    (flags.locked ? Flag.locked : 0) |
-    (local ? Flag.local : 0)
-  );
-}
-
 const FLAG_OF_NAME = {
   up: Flag.up,
   learning: Flag.learning,
@@ -36,6 +21,15 @@ const FLAG_OF_NAME = {
   isolated: Flag.isolated,
   locked: Flag.locked,
 } as const satisfies Record<keyof PortFlags, number>;
+
+/** Bits of port flags for the forwarding decision. */
+export function flagBits(flags: PortFlags, local: boolean): number {
+  let bits: number = local ? Flag.local : 0;
+  for (const [name, bit] of Object.entries(FLAG_OF_NAME) as [keyof PortFlags, number][]) {
+    bits |= flags[name] ? bit : 0;
+  }
+  return bits;
+}
 
 const KIND_NAME = { [EntryKind.learned]: 'learned', [EntryKind.static]: 'static', [EntryKind.local]: 'local' } as const;
 
@@ -133,7 +127,7 @@ const HANDLERS: Handlers = {
     }
     return null;
   },
-  'remove-fdb': (engine, { bridge, vlan, mac }) => bridgeOf(engine, bridge).fdb.remove(mac.low, (vlan << 16) | mac.high),
+  'remove-fdb': (engine, { bridge, vlan, mac }) => bridgeOf(engine, bridge).fdb.remove(mac.low, fdbKey(vlan, mac.high)),
   'flush-fdb': (engine, { bridge }) => bridgeOf(engine, bridge).fdb.flush(),
   'list-neighbors': (engine, { bridge }) =>
     Array.from(bridgeOf(engine, bridge).neighbors.entries(engine.seconds), (entry) => ({

@@ -1,11 +1,9 @@
 /** What each errno of a port means: the whole policy on one screen. */
 import { constants } from 'node:os';
 import { PORT } from '../core/counters.js';
+import { EBADFD } from '../native/system-error.js';
 
 const { errno } = constants;
-
-/** The kernel's EBADFD, which Node does not name: a TAP whose interface is gone answers it (drivers/net/tun.c). */
-const EBADFD = 77;
 
 /** Counter of a frame the kernel did not take. */
 export function txCounterOf(error: number): number {

@@ -7,7 +7,7 @@ const NO_PORTS = new Int32Array(0);
 export class Ports {
   readonly port: (Port | null)[];
   readonly fault: (Fault | null)[];
-  /** Ports that have to be asked for frames: those without a descriptor, and those whose faults delay frames. */
+  /** Ports that have to be asked for frames: those without a descriptor. */
   readonly polled: number[] = [];
   /** Ports with a fault injector. */
   readonly faulty: number[] = [];

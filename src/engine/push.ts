@@ -16,7 +16,7 @@ import type { Transmit } from '../core/transmit.js';
 import type { BurstIo } from '../native/binding.js';
 import { emitCoalesced } from '../offload/coalesce.js';
 import { emitPlain } from '../offload/emit-plain.js';
-import { largestPacketBytes, wirePackets } from '../offload/wire-packets.js';
+import { LINK_BYTES, largestPacketBytes, wirePackets } from '../offload/wire-packets.js';
 import * as vnet from '../wire/vnet-header.js';
 import type { Captures } from './captures.js';
 import { txCounterOf } from './errno-policy.js';
@@ -199,9 +199,9 @@ export class Push {
         return PORT.tx_filtered;
       }
     }
-    // The largest packet a frame can hold is its length: only longer ones are worth a closer look (L40).
+    // No packet in a frame is longer than the frame without its link header: only longer ones are worth a closer look (L40).
     const mtu = this.table.mtu[port];
-    if (batch.length[frame] - VNET_BYTES > mtu && largestPacketBytes(batch.bytes, batch.at[frame], batch.length[frame]) > mtu) {
+    if (batch.length[frame] - LINK_BYTES > mtu && largestPacketBytes(batch.bytes, batch.at[frame], batch.length[frame]) > mtu) {
       return PORT.tx_too_big;
     }
     return 0;

@@ -64,8 +64,8 @@ function reason(errno: number): string {
   return getSystemErrorMap().get(-errno)?.[1] ?? 'the kernel refused';
 }
 
-/** Linux's errno.h; neither libuv nor Node name it. A TAP descriptor without its interface answers with it. */
-const EBADFD = 77;
+/** Linux's errno.h; neither libuv nor Node name it. A TAP descriptor without its interface answers with it (drivers/net/tun.c). */
+export const EBADFD = 77;
 
 /** The object follows: "cannot open the TAP interface web0: ...". */
 const DOES: Readonly<Record<string, string>> = {

@@ -18,7 +18,7 @@ export function wirePackets(bytes: Uint8Array, at: number, length: number): numb
 }
 
 /** Ethernet header and one VLAN tag: what K lets a frame have beyond the egress MTU, tagged or not (L40). */
-const LINK_BYTES = 18;
+export const LINK_BYTES = 18;
 
 /**
  * What to compare with the egress MTU (L40): bytes of the frame, or of the largest segment of a super-frame that passed `validate`,
