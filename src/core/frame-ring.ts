@@ -19,8 +19,22 @@ const WRAP = -1;
 /** Words of a record before its bytes: length, then the fields. */
 const RECORD_WORDS = 8;
 
-/** Fields of a captured frame. */
+/** Fields of a captured frame. `vnetFlags`: flags of its vnet header, the gso type 8 bits above them; `packet`: -1 for none. */
 export const Field = { port: 0, direction: 1, originalLength: 2, microsLow: 3, microsHigh: 4, vnetFlags: 5, packet: 6 } as const;
+export const FIELD_COUNT = RECORD_WORDS - 1;
+
+const MICROS_HIGH_UNIT = 0x1_0000_0000;
+
+/** Sets the time of a frame, whole microseconds. */
+export function setMicros(fields: Int32Array, micros: number): void {
+  fields[Field.microsLow] = (micros % MICROS_HIGH_UNIT) | 0;
+  fields[Field.microsHigh] = Math.floor(micros / MICROS_HIGH_UNIT);
+}
+
+/** What `setMicros` set. */
+export function microsOf(fields: Int32Array): number {
+  return fields[Field.microsHigh] * MICROS_HIGH_UNIT + (fields[Field.microsLow] >>> 0);
+}
 
 export class FrameRing {
   readonly memory: SharedArrayBuffer;

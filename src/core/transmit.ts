@@ -8,6 +8,8 @@
  * scratch run out in the middle of a burst, what is there is sent and both start over, so a batch of any shape needs bounded memory.
  */
 
+import { copyBytes } from './copy-bytes.js';
+
 /** Who sends a full ring. */
 export interface TransmitSink {
   /** Sends words[0, ring.used), counts failures and calls ring.clear(). */
@@ -86,5 +88,30 @@ export class Transmit {
   clear(): void {
     this.used = 0;
     this.scratchAt = this.scratchFrom;
+  }
+}
+
+/** Word behind the descriptor at `word`. */
+export function nextDescriptor(words: Int32Array, word: number): number {
+  return word + HEADER_WORDS + words[word + 1] * SEGMENT_WORDS;
+}
+
+/** Bytes the segments of the descriptor at `word` add up to. */
+export function descriptorBytes(words: Int32Array, word: number): number {
+  const last = nextDescriptor(words, word);
+  let total = 0;
+  for (let segment = word + HEADER_WORDS; segment < last; segment += SEGMENT_WORDS) {
+    total += words[segment + 1];
+  }
+  return total;
+}
+
+/** Copies what the descriptor at `word` describes, in one piece, out of the arena to offset `toAt` of other memory that has room for it. */
+export function copyDescriptor(words: Int32Array, word: number, arena: DataView, to: DataView, toAt: number): void {
+  const last = nextDescriptor(words, word);
+  let at = toAt;
+  for (let segment = word + HEADER_WORDS; segment < last; segment += SEGMENT_WORDS) {
+    copyBytes(to, at, arena, words[segment], words[segment + 1]);
+    at += words[segment + 1];
   }
 }

@@ -6,11 +6,9 @@
  * shows what that port received and what was sent to it. Copies of one frame carry one packet id.
  */
 import { type Batch, INGRESS_SELF, VNET_BYTES } from '../core/batch.js';
-import { Field, FrameRing } from '../core/frame-ring.js';
+import { FIELD_COUNT, Field, FrameRing, setMicros } from '../core/frame-ring.js';
+import { Direction } from '../port/pcapng-writer.js';
 import * as vnet from '../wire/vnet-header.js';
-
-/** Directions of a record, as the pcapng flags option numbers them. */
-export const Direction = { in: 1, out: 2 } as const;
 
 interface Capture {
   readonly number: number;
@@ -22,7 +20,7 @@ interface Capture {
 
 export class Captures {
   private readonly running: Capture[] = [];
-  private readonly fields = new Int32Array(7);
+  private readonly fields = new Int32Array(FIELD_COUNT);
   private readonly bridgeOf: Int32Array;
   /** Told at most once per wish of the reader that its ring has something. */
   private readonly notify: (capture: number) => void;
@@ -83,8 +81,7 @@ export class Captures {
     fields[Field.port] = port;
     fields[Field.direction] = direction;
     fields[Field.originalLength] = length;
-    fields[Field.microsLow] = (batch.now % 0x1_0000_0000) | 0;
-    fields[Field.microsHigh] = Math.floor(batch.now / 0x1_0000_0000);
+    setMicros(fields, batch.now);
     fields[Field.vnetFlags] = vnet.flags(batch.bytes, at - VNET_BYTES) | (vnet.gsoType(batch.bytes, at - VNET_BYTES) << 8);
     fields[Field.packet] = (this.packetBase + frame) | 0;
     if (capture.ring.write(batch.bytes, at, Math.min(length, capture.snapLength), fields) === 2) {

@@ -7,7 +7,7 @@
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { arch, release } from 'node:os';
-import { Field, FrameRing } from '../core/frame-ring.js';
+import { Field, FrameRing, microsOf } from '../core/frame-ring.js';
 import { pcapHeader, pcapRecord } from './pcap-writer.js';
 import {
   type Direction,
@@ -33,7 +33,6 @@ export interface CaptureFileOptions {
 /** A gathered chunk is written when it reaches this. */
 const CHUNK_BYTES = 256 * 1024;
 const POLL_MILLIS = 50;
-const MICROS_HIGH_UNIT = 0x1_0000_0000;
 
 export class CaptureFile {
   /** Hand it to the engine's `CapturePort`. */
@@ -154,7 +153,7 @@ export class CaptureFile {
   }
 
   private readonly take = (bytes: Uint8Array, fields: Int32Array): void => {
-    const micros = this.epochMicros + fields[Field.microsHigh] * MICROS_HIGH_UNIT + (fields[Field.microsLow] >>> 0);
+    const micros = this.epochMicros + microsOf(fields);
     const originalLength = fields[Field.originalLength];
     this.lastMicros = micros;
     if (this.format === 'pcap') {

@@ -13,17 +13,12 @@
  */
 import type { Batch } from '../core/batch.js';
 import type { Clock } from '../core/clock.js';
-import { copyBytes, viewOf } from '../core/copy-bytes.js';
-import { Field, FrameRing } from '../core/frame-ring.js';
-import type { Transmit } from '../core/transmit.js';
-import { descriptorBytes, LARGEST_ENTRY_BYTES, nextDescriptor } from './frame-queue.js';
+import { viewOf } from '../core/copy-bytes.js';
+import { FIELD_COUNT, Field, FrameRing, setMicros } from '../core/frame-ring.js';
+import { copyDescriptor, descriptorBytes, nextDescriptor, type Transmit } from '../core/transmit.js';
+import { LARGEST_ENTRY_BYTES } from './frame-queue.js';
 import { Direction } from './pcapng-writer.js';
 import type { Port } from './port.js';
-
-/** Fields a frame ring takes with each record. */
-const FIELDS = 7;
-
-const MICROS_HIGH_UNIT = 0x1_0000_0000;
 
 export class CapturePort implements Port {
   readonly kind = 'capture';
@@ -34,7 +29,7 @@ export class CapturePort implements Port {
   private readonly ring: FrameRing;
   private readonly clock: Clock;
   private readonly snapLength: number;
-  private readonly fields = new Int32Array(FIELDS);
+  private readonly fields = new Int32Array(FIELD_COUNT);
   /** Where the pieces of a segmented frame are put together. */
   private readonly whole = new Uint8Array(LARGEST_ENTRY_BYTES);
   private readonly wholeView = viewOf(null, this.whole);
@@ -57,9 +52,7 @@ export class CapturePort implements Port {
   pull(_batch: Batch, _port: number, _burst: number): void {}
 
   deliver(ring: Transmit, from: number, to: number): number {
-    const now = Math.floor(this.clock.micros());
-    this.fields[Field.microsLow] = (now % MICROS_HIGH_UNIT) | 0;
-    this.fields[Field.microsHigh] = Math.floor(now / MICROS_HIGH_UNIT);
+    setMicros(this.fields, Math.floor(this.clock.micros()));
     let lost = 0;
     for (let word = from; word < to; word = nextDescriptor(ring.words, word)) {
       if (this.closed || !this.record(ring, word)) {
@@ -91,12 +84,7 @@ export class CapturePort implements Port {
       return false;
     }
     this.arena = viewOf(this.arena, ring.bytes);
-    const last = nextDescriptor(words, word);
-    let to = 0;
-    for (let segment = word + 2; segment < last; segment += 2) {
-      copyBytes(this.wholeView, to, this.arena, words[segment], words[segment + 1]);
-      to += words[segment + 1];
-    }
+    copyDescriptor(words, word, this.arena, this.wholeView, 0);
     return this.ring.write(this.whole, 0, keep, this.fields) !== 0;
   }
 }

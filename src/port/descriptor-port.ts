@@ -1,5 +1,5 @@
 import type { Batch } from '../core/batch.js';
-import type { Transmit } from '../core/transmit.js';
+import { nextDescriptor, type Transmit } from '../core/transmit.js';
 import { Kind } from '../native/binding.js';
 import type { Port } from './port.js';
 
@@ -42,7 +42,7 @@ export class DescriptorPort implements Port {
   /** The addon's send call takes the descriptors; whatever came here instead was sent nowhere. */
   deliver(ring: Transmit, from: number, to: number): number {
     let lost = 0;
-    for (let word = from; word < to; word += 2 + ring.words[word + 1] * 2) {
+    for (let word = from; word < to; word = nextDescriptor(ring.words, word)) {
       lost += ring.framesAt[word];
     }
     return lost;

@@ -5,16 +5,8 @@
 import type { Batch } from '../core/batch.js';
 import { VNET_BYTES } from '../core/batch.js';
 import { Random } from '../core/random.js';
-import { checksum } from '../wire/checksum.js';
-import {
-  checksumOffset,
-  checksumStart,
-  clear as clearVnet,
-  Flag,
-  GsoType,
-  gsoType,
-  flags as vnetFlags,
-} from '../wire/vnet-header.js';
+import { completeInPlace } from '../offload/complete-checksum.js';
+import { checksumStart, clear as clearVnet, Flag, GsoType, gsoType, flags as vnetFlags } from '../wire/vnet-header.js';
 import { FrameQueue, LARGEST_ENTRY_BYTES } from './frame-queue.js';
 
 /** Probabilities are fractions 0..1 a frame. */
@@ -48,9 +40,6 @@ export const Hit = { lost: 0, duplicated: 1, reordered: 2, corrupted: 3, delayed
 
 /** How long the last frame of a burst waits for one to pass it, so that the last frame of a conversation still arrives. */
 export const HOLD_MICROS = 10_000;
-
-/** Checksum field offset that names UDP, whose checksum 0 means "none" (RFC 768). */
-const UDP_CHECKSUM_OFFSET = 6;
 
 export class FaultDirection {
   /** Whether every frame waits. */
@@ -176,21 +165,4 @@ export class FaultDirection {
     this.due[slot] = this.lastDue;
     return true;
   }
-}
-
-/**
- * Finishes a partial checksum in the frame itself, where its vnet header says; nothing when that lies outside the frame.
- * For a frame nobody shares; offload/ has the one that leaves the frame alone.
- */
-function completeInPlace(bytes: Uint8Array, at: number, length: number): void {
-  const start = checksumStart(bytes, at - VNET_BYTES);
-  const offset = checksumOffset(bytes, at - VNET_BYTES);
-  if (start + offset + 2 > length) {
-    return;
-  }
-  // The field holds the folded pseudo-header sum, so summing over it adds exactly that (RFC 1071).
-  const value = checksum(bytes, at + start, length - start);
-  const field = value === 0 && offset === UDP_CHECKSUM_OFFSET ? 0xffff : value;
-  bytes[at + start + offset] = field >>> 8;
-  bytes[at + start + offset + 1] = field;
 }

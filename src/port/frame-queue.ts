@@ -12,7 +12,7 @@
 import type { Batch } from '../core/batch.js';
 import { MAX_FRAME_BYTES, VNET_BYTES } from '../core/batch.js';
 import { copyBytes, viewOf } from '../core/copy-bytes.js';
-import type { Transmit } from '../core/transmit.js';
+import { copyDescriptor, descriptorBytes, type Transmit } from '../core/transmit.js';
 
 /** Bytes the largest frame takes with its vnet header, rounded up to the store's alignment. */
 export const LARGEST_ENTRY_BYTES = (MAX_FRAME_BYTES + VNET_BYTES + 3) & ~3;
@@ -97,11 +97,7 @@ export class FrameQueue {
         this.data.fill(0, to, to + VNET_BYTES);
         to += VNET_BYTES;
       }
-      const last = nextDescriptor(words, word);
-      for (let segment = word + 2; segment < last; segment += 2) {
-        copyBytes(this.view, to, this.arena, words[segment], words[segment + 1]);
-        to += words[segment + 1];
-      }
+      copyDescriptor(words, word, this.arena, this.view, to);
     }
     return slot;
   }
@@ -148,19 +144,4 @@ export class FrameQueue {
     }
     return at;
   }
-}
-
-/** Word behind the descriptor at `word`. */
-export function nextDescriptor(words: Int32Array, word: number): number {
-  return word + 2 + words[word + 1] * 2;
-}
-
-/** Bytes the segments of the descriptor at `word` add up to. */
-export function descriptorBytes(words: Int32Array, word: number): number {
-  const last = nextDescriptor(words, word);
-  let total = 0;
-  for (let segment = word + 2; segment < last; segment += 2) {
-    total += words[segment + 1];
-  }
-  return total;
 }

@@ -11,8 +11,8 @@
  */
 import type { Batch } from '../core/batch.js';
 import { MAX_FRAME_BYTES, VNET_BYTES } from '../core/batch.js';
-import type { Transmit } from '../core/transmit.js';
-import { FrameQueue, LARGEST_ENTRY_BYTES, nextDescriptor } from './frame-queue.js';
+import { nextDescriptor, type Transmit } from '../core/transmit.js';
+import { FrameQueue, LARGEST_ENTRY_BYTES } from './frame-queue.js';
 import type { Port } from './port.js';
 
 export interface MemoryOptions {

@@ -11,7 +11,14 @@
 import { EventEmitter } from 'node:events';
 import { open } from 'node:fs/promises';
 import pcapParser, { type Packet } from 'pcap-parser';
-import { MAGIC_MICROS, MAGIC_NANOS, MAXIMUM_SNAP_LENGTH } from './pcap-writer.js';
+import {
+  FILE_HEADER_BYTES,
+  LINK_TYPE_ETHERNET,
+  MAGIC_MICROS,
+  MAGIC_NANOS,
+  MAXIMUM_SNAP_LENGTH,
+  RECORD_HEADER_BYTES,
+} from './pcap-writer.js';
 
 /** A frame of a file. */
 export interface RecordedFrame {
@@ -58,10 +65,7 @@ export class PcapError extends Error {
   }
 }
 
-const FILE_HEADER_BYTES = 24;
-const RECORD_HEADER_BYTES = 16;
 const READ_BYTES = 64 * 1024;
-const LINK_TYPE_ETHERNET = 1;
 /** Bits of the link type field that say how long a frame check sequence behind each frame is. */
 const FRAME_CHECK_BITS = 0xf400_0000;
 const MAGIC_PCAPNG = 0x0a0d0d0a;

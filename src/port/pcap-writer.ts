@@ -8,9 +8,9 @@ export const MAGIC_MICROS = 0xa1b2c3d4;
 /** The same for nanoseconds. */
 export const MAGIC_NANOS = 0xa1b23c4d;
 
-const FILE_HEADER_BYTES = 24;
-const RECORD_HEADER_BYTES = 16;
-const LINK_TYPE_ETHERNET = 1;
+export const FILE_HEADER_BYTES = 24;
+export const RECORD_HEADER_BYTES = 16;
+export const LINK_TYPE_ETHERNET = 1;
 /** What tcpdump writes for "all of it" (libpcap MAXIMUM_SNAPLEN). */
 export const MAXIMUM_SNAP_LENGTH = 262_144;
 

@@ -10,8 +10,7 @@
  */
 import { type Batch, VNET_BYTES } from '../core/batch.js';
 import { copyBytes, viewOf } from '../core/copy-bytes.js';
-import type { Transmit } from '../core/transmit.js';
-import { descriptorBytes, nextDescriptor } from './frame-queue.js';
+import { descriptorBytes, nextDescriptor, type Transmit } from '../core/transmit.js';
 import type { Port } from './port.js';
 import type { ReplayFrames } from './replay-frames.js';
 
