@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { MAX_FRAME_BYTES } from '../core/batch.js';
 import { PcapError, type RecordedFrame, readPcap } from './pcap-reader.js';
 
@@ -29,6 +30,10 @@ export interface ReplayLimits {
  * @throws PcapError when it is no capture this reads, holds no frame, or more than the limits allow; Error of the file system
  */
 export async function loadReplay(path: string, limits: ReplayLimits = {}): Promise<ReplayFrames> {
+  // Opening a pipe waits for its writer, and a device may never end.
+  if (!(await stat(path)).isFile()) {
+    throw new PcapError('not-pcap', path, 0, 0, 'only a file can be replayed, not a pipe, a device or a directory');
+  }
   return collectReplay(readPcap(path), path, limits);
 }
 

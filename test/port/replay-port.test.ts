@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -176,6 +177,18 @@ describe('loading a replay', () => {
       expect([...frames.offset]).toEqual([0, 64, 128]);
       expect(frames.bytes.slice(64, 128)).toEqual(numbered(1));
       expect(frames.bytes.buffer).toBeInstanceOf(SharedArrayBuffer);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test('only files: a pipe would be waited for, a device may never end', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tapbridge-'));
+    try {
+      execFileSync('mkfifo', [join(directory, 'pipe')]);
+      for (const path of [join(directory, 'pipe'), directory, '/dev/zero']) {
+        await expect(loadReplay(path)).rejects.toThrow(`${path}: only a file can be replayed`);
+      }
     } finally {
       rmSync(directory, { recursive: true });
     }
