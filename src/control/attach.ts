@@ -1,8 +1,9 @@
 /** Attaching ports: each kind opens its source, then all are handed to the engine and recorded the same way. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { DEFAULT_PORT_FLAGS, type PortSettings, type PortSpec } from '../engine/protocol.js';
 import { CaptureFile } from '../port/capture-file.js';
+import { PcapError } from '../port/pcap-reader.js';
 import { loadReplay } from '../port/replay-frames.js';
 import { formatIpv4, type Ipv4Cidr, isUnicastIpv4, parseIpv4Cidr } from '../wire/ipv4-address.js';
 import { parseMac, randomMac } from '../wire/mac-address.js';
@@ -297,7 +298,9 @@ async function openFile(context: ControlContext, port: PortRecord, undo: Undo): 
   if (!isAbsolute(path)) throw new ControlError('invalid', `${path}: the daemon needs an absolute path`);
   if ('speed' in file) {
     const frames = await loadReplay(path).catch((error: Error) => {
-      throw new ControlError('invalid', `cannot replay ${path}: ${error.message}`, undefined, error);
+      // A PcapError names the file itself.
+      const what = error instanceof PcapError ? error.message : `${path}: ${error.message}`;
+      throw new ControlError('invalid', `cannot replay ${what}`, undefined, error);
     });
     return { kind: 'replay', frames, speed: file.speed, loop: file.loop };
   }
@@ -307,7 +310,10 @@ async function openFile(context: ControlContext, port: PortRecord, undo: Undo): 
     throw new ControlError('invalid', `cannot write ${path}: ${error.message}`, undefined, error);
   });
   port.writer = writer;
-  undo.add(() => writer.close());
+  undo.add(async () => {
+    await writer.close();
+    rmSync(path, { force: true });
+  });
   return { kind: 'capture', ring: writer.ring, snapLength: 0 };
 }
 

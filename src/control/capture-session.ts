@@ -10,7 +10,7 @@
  * Limits: 4 MiB of waiting frames, chunks of about 256 KiB.
  */
 import { release } from 'node:os';
-import { Field, FrameRing } from '../core/frame-ring.js';
+import { Field, FrameRing, microsOf } from '../core/frame-ring.js';
 import {
   type Direction,
   enhancedPacket,
@@ -19,6 +19,7 @@ import {
   packetFlags,
   sectionHeader,
 } from '../port/pcapng-writer.js';
+import { Flag } from '../wire/vnet-header.js';
 import type { ControlContext } from './context.js';
 import { SNAP_LENGTH } from './limits.js';
 import type { CaptureOptions } from './model.js';
@@ -26,9 +27,6 @@ import { type BridgeRecord, macText } from './records.js';
 
 const RING_BYTES = 4 << 20;
 const CHUNK_BYTES = 256 << 10;
-/** include/uapi/linux/virtio_net.h: flags of the vnet header; the gso type lies above them (engine/captures). */
-const NEEDS_CSUM = 1;
-const DATA_VALID = 2;
 
 export class CaptureSession {
   readonly number: number;
@@ -105,17 +103,19 @@ export class CaptureSession {
     this.wake?.();
   }
 
-  /** No new frames from now on; `next` hands out what is left, then the summary. */
-  async end(engineFailed = false): Promise<void> {
+  /** No new frames from now on; `next` hands out what is left, then the summary. Never rejects. */
+  async end(): Promise<void> {
     if (this.state !== 'running') return;
     this.state = 'ended';
     clearTimeout(this.timer);
     try {
-      if (!engineFailed) this.lost = (await this.context.engine.call('stop-capture', { capture: this.number })).lost;
-    } finally {
-      this.onClosed();
-      this.wake?.();
+      this.lost = (await this.context.engine.call('stop-capture', { capture: this.number })).lost;
+    } catch {
+      // The engine died, and the capture with it: what is in the ring can still be read.
+      this.lost = this.ring.lost;
     }
+    this.onClosed();
+    this.wake?.();
   }
 
   /** The reader went away. */
@@ -132,7 +132,7 @@ export class CaptureSession {
     while (this.bytes < CHUNK_BYTES && this.state !== 'finished' && this.frames < count) {
       if (!this.ring.read((bytes, fields) => this.frame(bytes, fields))) return;
     }
-    if (this.frames >= count) void this.end().catch(() => undefined);
+    if (this.frames >= count) void this.end();
   }
 
   private frame(bytes: Uint8Array, fields: Int32Array): void {
@@ -140,17 +140,16 @@ export class CaptureSession {
     const vnet = fields[Field.vnetFlags];
     known.received++;
     this.frames++;
-    const monotonic = fields[Field.microsHigh] * 0x1_0000_0000 + (fields[Field.microsLow] >>> 0);
     this.put(
       enhancedPacket({
         interface: known.index,
-        micros: Math.round(this.wallClock() + monotonic),
+        micros: Math.round(this.wallClock() + microsOf(fields)),
         bytes,
         originalLength: fields[Field.originalLength],
         flags: packetFlags(
           fields[Field.direction] as Direction,
-          (vnet & NEEDS_CSUM) !== 0,
-          (vnet & DATA_VALID) !== 0,
+          (vnet & Flag.needsChecksum) !== 0,
+          (vnet & Flag.dataValid) !== 0,
           vnet >> 8 !== 0,
         ),
         packetId: fields[Field.packet] >>> 0,

@@ -11,12 +11,12 @@
  * namespace or interface, under the same names and addresses; TAPs die with the process that made them.
  * Limits: 256 bridges; ports as the engine was started with (1,024), host ports among them.
  */
-import type { Mac } from '../engine/protocol.js';
+import { DEFAULT_MAX_PORTS, MAX_BRIDGES, type Mac } from '../engine/protocol.js';
 import type { Binding } from '../native/binding.js';
 import { setLink } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
 import { Netns } from '../netlink/netns.js';
-import { parseIpv4 } from '../wire/ipv4-address.js';
+import { formatIpv4, parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
 import { attachPort, checkFaults, detachPort, setPortMtu } from './attach.js';
 import { checkSettings, makeBridge, settingsOf } from './bridges.js';
@@ -50,7 +50,6 @@ import type { SavedBridge, SavedPort, SavedState, StateStore } from './state-sto
 import * as tables from './tables.js';
 import { allOrNothing, type Undo } from './undo.js';
 
-const MAX_BRIDGES = 256;
 const MAX_CAPTURES = 16;
 const NO_FAULTS = { seed: 1, loss: 0, duplicate: 0, reorder: 0, corrupt: 0, delayMicros: 0, jitterMicros: 0 };
 
@@ -73,7 +72,7 @@ export class Control {
   private closing = false;
 
   private constructor(options: ControlOptions) {
-    const { binding, engine, log = SILENT, store = null, maxPorts = 1024 } = options;
+    const { binding, engine, log = SILENT, store = null, maxPorts = DEFAULT_MAX_PORTS } = options;
     const netlink = Netlink.open(binding);
     this.context = {
       binding,
@@ -286,7 +285,7 @@ export class Control {
       this.closing = true;
       this.watch.close();
       const { context } = this;
-      for (const session of this.captures.values()) await session.end(options.engineFailed).catch(() => undefined);
+      for (const session of [...this.captures.values()]) await session.end();
       for (const bridge of [...context.bridges.values()].reverse()) {
         if (options.engineFailed === true) await this.drop([bridge.host, ...bridge.ports.values()]);
         else await this.takeDown(bridge).catch((error) => this.cannotUndo(error));
@@ -302,7 +301,7 @@ export class Control {
     for (const session of [...this.captures.values()]) if (session.bridge === bridge.name) await session.end();
     await Promise.all([...bridge.ports.values()].reverse().map((port) => detachPort(this.context, bridge, port)));
     await this.context.engine.call('remove-port', { port: bridge.host.number });
-    await this.context.binding.closeInBackground(bridge.host.descriptor);
+    if (bridge.host.descriptor >= 0) await this.context.binding.closeInBackground(bridge.host.descriptor);
     this.context.ports.delete(bridge.host.number);
     this.context.portNumbers.free(bridge.host.number);
     await this.context.engine.call('remove-bridge', { bridge: bridge.number });
@@ -365,7 +364,8 @@ export class Control {
         'the FDB is full: unknown stations are not learned, their frames are flooded',
       );
     } else {
-      log.warn({ bridge: this.nameOf(event.bridge), mac: macText(event.claimed) }, 'a station claims the address of another one');
+      const fields = { bridge: this.nameOf(event.bridge), ip: formatIpv4(event.ip), mac: macText(event.claimed) };
+      log.warn(fields, `${fields.mac} claims ${fields.ip}, the address of another station`);
     }
   }
 

@@ -80,12 +80,15 @@ export class PortWatch {
     await context.engine.call('remove-port', { port: old });
     await context.binding.closeInBackground(bridge.host.descriptor);
     bridge.host.descriptor = -1;
+    bridge.host.state = 'down';
     context.ports.delete(old);
-    context.portNumbers.free(old);
     await allOrNothing(
       (error) => context.log.error({ reason: reasonOf(error) }, 'cannot undo'),
       (undo) => addHostPort(context, bridge, undo),
     );
+    // Only now: as long as the bridge has no other, its record names this number, which nobody else may get.
+    context.portNumbers.free(old);
+    bridge.host.state = 'up';
     await restoreTables(context, bridge);
   }
 
@@ -113,9 +116,9 @@ export class PortWatch {
         this.down.delete(port.number);
         await this.decide(bridge, port, 0);
       } else if (port.kind !== 'packet' || findLink(context.netlink, port.index)?.up === true) {
-        this.down.delete(port.number);
         await context.engine.call('remove-port', { port: port.number });
         await context.engine.call('add-port', { port: port.number, settings: engineSettings(bridge, port) });
+        this.down.delete(port.number);
         await restoreTables(context, bridge);
         port.state = 'up';
         context.log.info(fields, `port ${port.name}: its interface is up again`);

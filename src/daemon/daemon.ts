@@ -52,6 +52,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     await makeConfigured(control, options.bridges ?? [], log);
     server = createServer(getRequestListener(createApp(control, log).fetch));
     await listen(server, options.socket, gid);
+    // A connection that cannot be taken (no descriptors left) costs that connection, not the daemon.
+    server.on('error', (error) => log.error({ reason: reasonOf(error) }, 'cannot take a connection'));
     log.info({ socket: options.socket, state: options.state, pid: process.pid }, `listening at ${options.socket}`);
     const end = await Promise.race([ending.promise, engine.failed]);
     if (typeof end === 'string') {
@@ -67,7 +69,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       log.error({ reason: reasonOf(error) }, 'cannot clean up');
       status = 1;
     });
-    if (status === 0) await engine?.stop();
+    if (status === 0) {
+      await engine?.stop().catch((error) => {
+        log.error({ reason: reasonOf(error) }, 'cannot stop the engine');
+        status = 1;
+      });
+    }
     store.close();
     server?.closeAllConnections();
     ending.forget();

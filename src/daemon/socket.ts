@@ -3,8 +3,7 @@
  * not by a chmod after it); with a group it is handed over only once it listens: owner and group, 0660.
  */
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import type { Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { ControlError } from '../control/control-error.js';
 import { reasonOf } from '../control/log.js';
@@ -46,11 +45,21 @@ export function listen(server: Server, path: string, gid: number | null): Promis
     try {
       // The bind is done before this returns.
       server.listen(path, () => {
-        if (gid !== null) {
-          chownSync(path, process.geteuid?.() ?? 0, gid);
-          chmodSync(path, 0o660);
+        try {
+          if (gid !== null) {
+            chownSync(path, process.geteuid?.() ?? 0, gid);
+            chmodSync(path, 0o660);
+          }
+          resolve();
+        } catch (error) {
+          reject(
+            new ControlError(
+              'failed',
+              `cannot give ${path} to group ${gid}: ${reasonOf(error)}`,
+              'run as root, or leave --group out',
+            ),
+          );
         }
-        resolve();
       });
     } finally {
       process.umask(before);

@@ -2,8 +2,14 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
 import type { Binding } from '../native/binding.js';
-import { MAX_BRIDGES } from './engine.js';
-import type { CommandAnswer, CommandArguments, CommandName, EngineEvent } from './protocol.js';
+import {
+  type CommandAnswer,
+  type CommandArguments,
+  type CommandName,
+  DEFAULT_MAX_PORTS,
+  type EngineEvent,
+  MAX_BRIDGES,
+} from './protocol.js';
 import type { Reply, Request, WorkerInput } from './worker.js';
 
 export interface EngineThreadOptions {
@@ -33,7 +39,7 @@ export class EngineThread {
   private stopping = false;
 
   private constructor(binding: Binding, options: EngineThreadOptions, ready: () => void) {
-    const maxPorts = options.maxPorts ?? 1024;
+    const maxPorts = options.maxPorts ?? DEFAULT_MAX_PORTS;
     this.binding = binding;
     this.portCounters = new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
@@ -106,7 +112,8 @@ export class EngineThread {
     await this.call('stop', {});
     this.waker = -1;
     await ended;
-    this.commands.close();
+    // Who asked something meanwhile is not left waiting.
+    this.rejectAll(new Error('the engine was stopped'));
   }
 
   private receive(reply: Reply, ready: () => void): void {

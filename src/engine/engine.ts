@@ -24,9 +24,9 @@ import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { Captures } from './captures.js';
 import { Ports } from './ports.js';
+import { MAX_BRIDGES } from './protocol.js';
 import { Push } from './push.js';
 
-export const MAX_BRIDGES = 256;
 const SECOND = 1_000_000;
 
 /** Burst I/O as the engine wants it. */

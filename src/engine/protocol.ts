@@ -7,6 +7,11 @@ import type { BridgeOptions } from '../bridge/bridge.js';
 import type { FaultSettings } from '../port/fault-direction.js';
 import type { ReplayFrames } from '../port/replay-frames.js';
 
+/** Bridges of one engine at most. */
+export const MAX_BRIDGES = 256;
+/** Ports of one engine at most, when it is not started with another number. */
+export const DEFAULT_MAX_PORTS = 1024;
+
 export type { FaultSettings };
 export type BridgeSettings = BridgeOptions;
 
@@ -116,7 +121,8 @@ export type EngineEvent =
       mac: Mac;
       vlan: number;
       from: number;
-      to: number /** Moves of this MAC in the last second. */;
+      to: number;
+      /** Moves of this MAC in the last second. */
       times: number;
     }
   | { event: 'fdb-full'; bridge: number }

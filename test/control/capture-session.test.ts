@@ -11,7 +11,7 @@ import type { CaptureSettings } from '../../src/engine/protocol.js';
 const MONOTONIC = 5_000_000_000_000;
 
 /** An engine that only captures, and the session on its ring. */
-async function capture(options: CaptureOptions = {}) {
+async function capture(options: CaptureOptions = {}, dies = false) {
   const port = { number: 3, name: 'web', kind: 'tap', mac: null, netns: 'web', pid: null };
   const bridge = {
     number: 0,
@@ -27,6 +27,7 @@ async function capture(options: CaptureOptions = {}) {
     engine: {
       call: async (name: string, args: { settings: CaptureSettings }) => {
         calls.push(name);
+        if (dies && name === 'stop-capture') throw new Error('the engine died');
         if (name === 'start-capture') ring = new FrameRing(args.settings.ring);
         return { lost: ring.lost };
       },
@@ -113,6 +114,15 @@ describe('capture session', () => {
     expect(await waiting).toBeNull();
     await session.end();
     expect(calls).toEqual(['start-capture', 'stop-capture']);
+    expect(closed.times).toBe(1);
+  });
+
+  test('an engine that died: the reader gets what is there and the summary, and nothing is thrown where nobody listens', async () => {
+    const { session, send, closed } = await capture({ duration: 0.001 }, true);
+    send(60);
+    const events = await readAll(session);
+    expect(framesOf(events).map(({ originalLength }) => originalLength)).toEqual([60]);
+    expect(events).toContainEqual({ kind: 'statistics', dropped: 0 });
     expect(closed.times).toBe(1);
   });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, parseConfig } from '../../src/daemon/config.js';
 import { readable } from '../../src/daemon/log.js';
-import { claimSocket, groupId } from '../../src/daemon/socket.js';
+import { claimSocket, groupId, listen } from '../../src/daemon/socket.js';
 
 let folder: string;
 beforeEach(() => {
@@ -84,6 +84,13 @@ describe('socket', () => {
     const path = join(folder, 'file');
     writeFileSync(path, 'precious');
     await expect(claimSocket(path)).rejects.toThrow('exists and is not a socket');
+  });
+
+  test('a group the socket cannot be given to is an error like any other', async () => {
+    const server = createServer();
+    const path = join(folder, 'grouped.sock');
+    await expect(listen(server, path, 2 ** 40)).rejects.toThrow(`cannot give ${path} to group ${2 ** 40}`);
+    await new Promise((resolve) => server.close(resolve));
   });
 
   test('groups by name and number', () => {
