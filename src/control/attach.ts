@@ -1,7 +1,7 @@
 /** Attaching ports: each kind opens its source, then all are handed to the engine and recorded the same way. */
 import { existsSync, rmSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { DEFAULT_PORT_FLAGS, type PortSettings, type PortSpec } from '../engine/protocol.js';
+import { DEFAULT_PORT_FLAGS, type FaultSettings, type PortSettings, type PortSpec } from '../engine/protocol.js';
 import { CaptureFile } from '../port/capture-file.js';
 import { PcapError } from '../port/pcap-reader.js';
 import { loadReplay } from '../port/replay-frames.js';
@@ -12,8 +12,8 @@ import { type ControlContext, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { defined } from './defined.js';
 import { findUsableInterface, openInterface } from './interface-port.js';
-import { checkInterface, checkPortName, checkRange, MTU, stationMac } from './limits.js';
-import type { AttachPort, FaultInfo } from './model.js';
+import { checkInterface, checkPortName, checkRange, FAULT_MICROS, FAULT_SEED, MAC_LIMIT, MTU, stationMac } from './limits.js';
+import type { AttachPort } from './model.js';
 import { type BridgeRecord, macText, type PortRecord, sameMac } from './records.js';
 import type { Undo } from './undo.js';
 
@@ -110,13 +110,13 @@ export function setPortMtu(context: ControlContext, bridge: BridgeRecord, port: 
   }
 }
 
-export function checkFaults(faults: FaultInfo): void {
+export function checkFaults(faults: FaultSettings): void {
   for (const name of ['loss', 'duplicate', 'reorder', 'corrupt'] as const) {
     const value = faults[name];
     if (!(value >= 0 && value <= 1)) throw new ControlError('invalid', `${name} is a fraction from 0 to 1, not ${value}`);
   }
-  for (const name of ['delayMicros', 'jitterMicros'] as const) checkRange(name, faults[name], { min: 0, max: 60_000_000 });
-  checkRange('the seed', faults.seed, { min: -0x8000_0000, max: 0xffff_ffff });
+  for (const name of ['delayMicros', 'jitterMicros'] as const) checkRange(name, faults[name], FAULT_MICROS);
+  checkRange('the seed', faults.seed, FAULT_SEED);
 }
 
 function descriptorSpec(port: PortRecord): PortSpec {
@@ -135,13 +135,13 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
   if (given.length !== 1) {
     throw new ControlError(
       'invalid',
-      'a port needs exactly one of a namespace, a process or an interface',
-      'give --netns, --pid or --iface',
+      'a port needs exactly one of a namespace, a process, an interface or a file',
+      'give --netns, --pid, --iface, --capture or --replay',
     );
   }
   const mtu = request.mtu ?? bridge.mtu;
   checkRange('the MTU', mtu, MTU);
-  checkRange('the MAC limit', request.macLimit ?? 0, { min: 0, max: 1_048_576 });
+  checkRange('the MAC limit', request.macLimit ?? 0, MAC_LIMIT);
   if (request.faults !== undefined) checkFaults(request.faults);
   const source = given[0];
   return {
@@ -171,8 +171,8 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
 
 function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRecord): void {
   const isFile = port.file !== null;
-  if (isFile && (request.mac !== undefined || request.ip !== undefined)) {
-    throw new ControlError('invalid', 'a file has no address', 'leave --mac and --ip out');
+  if (isFile && (request.mac ?? request.ip ?? request.ifname) !== undefined) {
+    throw new ControlError('invalid', 'a file has no address and no interface', 'leave --mac, --ip and --ifname out');
   }
   if (port.kind === 'packet' && request.ip !== undefined && request.mac === undefined) {
     throw new ControlError(

@@ -26,7 +26,7 @@ import { ControlError } from './control-error.js';
 import { defined } from './defined.js';
 import type { EngineLink } from './engine-link.js';
 import { HostChanges } from './host-changes.js';
-import { checkRange, MTU, SNAP_LENGTH } from './limits.js';
+import { checkRange, MAC_LIMIT, MTU, SNAP_LENGTH } from './limits.js';
 import { type Log, reasonOf, SILENT } from './log.js';
 import type {
   AddFdb,
@@ -174,7 +174,7 @@ export class Control {
     return this.change(async () => {
       const bridge = bridgeOf(this.context, bridgeName);
       const port = portOf(bridge, portName);
-      if (request.macLimit !== undefined) checkRange('the MAC limit', request.macLimit, { min: 0, max: 1_048_576 });
+      if (request.macLimit !== undefined) checkRange('the MAC limit', request.macLimit, MAC_LIMIT);
       const flags = defined(request.flags ?? {});
       const faults =
         request.faults === undefined

@@ -2,6 +2,7 @@
 
 import type { Mac } from '../engine/protocol.js';
 import { interfaceNameProblem } from '../netlink/interface-name.js';
+import { LONGEST_DELAY_MICROS } from '../port/fault-direction.js';
 import { isGroup, isZero, parseMac } from '../wire/mac-address.js';
 import { ControlError, orRefuse } from './control-error.js';
 
@@ -12,6 +13,10 @@ export const AGEING_SECONDS = { min: 0, max: 1_000_000 } as const;
 export const FDB_LIMIT = { min: 1, max: 1_048_576 } as const;
 /** Bits 0-2 (bridge group, PAUSE, slow protocols) stay closed, as in the kernel. */
 export const GROUP_FORWARD_MASK = { min: 0, max: 0xfff8 } as const;
+/** MACs one port may teach; 0: as many as the table holds. */
+export const MAC_LIMIT = { min: 0, max: FDB_LIMIT.max } as const;
+export const FAULT_MICROS = { min: 0, max: LONGEST_DELAY_MICROS } as const;
+export const FAULT_SEED = { min: -0x8000_0000, max: 0xffff_ffff } as const;
 export const VLAN = { min: 0, max: 4094 } as const;
 export const SNAP_LENGTH = { min: 1, max: 262_144 } as const;
 export const PORT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;

@@ -3,7 +3,8 @@
  * addresses '10.0.0.1', with their prefix '10.0.0.1/24'; times are seconds where not said otherwise; null means "there is none".
  */
 import type { BridgeCounter, DropReason, PortCounter } from '../core/counters.js';
-import type { PortFlags } from '../engine/protocol.js';
+import type { FaultSettings, PortFlags } from '../engine/protocol.js';
+import type { PortKind } from '../port/port.js';
 
 export interface BridgeInfo {
   name: string;
@@ -47,25 +48,15 @@ export interface ChangeBridge {
   groupForwardMask?: number | undefined;
 }
 
-export type PortInfoKind = 'tap' | 'host' | 'packet' | 'capture' | 'replay';
+/** Memory ports belong to programs that run an engine of their own. */
+export type DaemonPortKind = Exclude<PortKind, 'memory'>;
 /** up: forwarding · down: switched off, or its interface is · ended: a replay that is through */
 export type PortState = 'up' | 'down' | 'ended';
-
-/** Faults of a port: probabilities 0..1 a frame, all decided by one seeded generator. */
-export interface FaultInfo {
-  seed: number;
-  loss: number;
-  duplicate: number;
-  reorder: number;
-  corrupt: number;
-  delayMicros: number;
-  jitterMicros: number;
-}
 
 export interface PortInfo {
   name: string;
   bridge: string;
-  kind: PortInfoKind;
+  kind: DaemonPortKind;
   state: PortState;
   /** Name of the interface, in its namespace. */
   interface: string | null;
@@ -84,7 +75,7 @@ export interface PortInfo {
   macLimit: number;
   /** Super-frames and unfinished checksums pass. */
   offloads: boolean;
-  faults: FaultInfo | null;
+  faults: FaultSettings | null;
   rxFrames: number;
   rxBytes: number;
   txFrames: number;
@@ -119,7 +110,7 @@ export interface AttachPort extends PortSource {
   mtu?: number | undefined;
   flags?: { [Flag in keyof PortFlags]?: boolean | undefined } | undefined;
   macLimit?: number | undefined;
-  faults?: FaultInfo | undefined;
+  faults?: FaultSettings | undefined;
 }
 
 export interface ChangePort {
@@ -127,7 +118,7 @@ export interface ChangePort {
   mtu?: number | undefined;
   macLimit?: number | undefined;
   /** Given fields change, others stay; null ends the faults. */
-  faults?: { [Field in keyof FaultInfo]?: number | undefined } | null | undefined;
+  faults?: { [Field in keyof FaultSettings]?: number | undefined } | null | undefined;
 }
 
 export interface FdbInfo {

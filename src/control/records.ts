@@ -5,13 +5,13 @@ import type { CaptureFile } from '../port/capture-file.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { formatMac } from '../wire/mac-address.js';
 import type { AddressPool } from './address-pool.js';
-import type { BridgeInfo, PortInfo, PortInfoKind, PortState } from './model.js';
+import type { BridgeInfo, DaemonPortKind, PortInfo, PortState } from './model.js';
 
 export interface PortRecord {
   /** The engine's. */
   number: number;
   name: string;
-  kind: PortInfoKind;
+  kind: DaemonPortKind;
   state: PortState;
   interface: string | null;
   /** Of an interface in the daemon's own namespace, -1 otherwise. */

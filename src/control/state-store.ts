@@ -24,21 +24,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ControlError } from './control-error.js';
 import { type Log, reasonOf } from './log.js';
+import { flagShape } from './shapes.js';
 import { StateLock } from './state-lock.js';
 
 const VERSION = 1;
 
 const macText = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
-const flags = z.strictObject({
-  up: z.boolean(),
-  learning: z.boolean(),
-  floodUnicast: z.boolean(),
-  floodMulticast: z.boolean(),
-  floodBroadcast: z.boolean(),
-  hairpin: z.boolean(),
-  isolated: z.boolean(),
-  locked: z.boolean(),
-});
+const flags = z.strictObject(flagShape);
 const faults = z.strictObject({
   seed: z.number(),
   loss: z.number(),

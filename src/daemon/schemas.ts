@@ -1,7 +1,18 @@
 /** The API's objects for validation and for the OpenAPI document; the types are control/model's, which the compiler compares with them. */
 import { z } from '@hono/zod-openapi';
-import { AGEING_SECONDS, FDB_LIMIT, GROUP_FORWARD_MASK, MTU, SNAP_LENGTH, VLAN } from '../control/limits.js';
+import {
+  AGEING_SECONDS,
+  FAULT_MICROS,
+  FAULT_SEED,
+  FDB_LIMIT,
+  GROUP_FORWARD_MASK,
+  MAC_LIMIT,
+  MTU,
+  SNAP_LENGTH,
+  VLAN,
+} from '../control/limits.js';
 import type * as model from '../control/model.js';
+import { flagShape } from '../control/shapes.js';
 import { BRIDGE_COUNTERS, DROP_REASONS, PORT_COUNTERS } from '../core/counters.js';
 
 const range = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
@@ -9,20 +20,10 @@ const text = (example: string) => z.string().min(1).max(4096).openapi({ example 
 const counters = <Name extends string>(names: readonly Name[]) =>
   z.strictObject(Object.fromEntries(names.map((name) => [name, z.number()])) as Record<Name, z.ZodNumber>);
 
-const flagShape = {
-  up: z.boolean(),
-  learning: z.boolean(),
-  floodUnicast: z.boolean(),
-  floodMulticast: z.boolean(),
-  floodBroadcast: z.boolean(),
-  hairpin: z.boolean(),
-  isolated: z.boolean(),
-  locked: z.boolean(),
-};
 const fraction = z.number().min(0).max(1);
-const micros = z.int().min(0).max(60_000_000);
+const micros = range(FAULT_MICROS);
 const faultShape = {
-  seed: z.int().min(-0x8000_0000).max(0xffff_ffff),
+  seed: range(FAULT_SEED),
   loss: fraction,
   duplicate: fraction,
   reorder: fraction,
@@ -32,7 +33,7 @@ const faultShape = {
 };
 const faults = z.strictObject(faultShape);
 const mac = text('02:00:00:00:00:01');
-const macLimit = z.int().min(0).max(1_048_576);
+const macLimit = range(MAC_LIMIT);
 
 export const ErrorBody = z
   .strictObject({
@@ -101,16 +102,7 @@ export const PortInfo = z
   })
   .openapi('Port') satisfies z.ZodType<model.PortInfo>;
 
-const partialFlags = z.strictObject({
-  up: z.boolean().optional(),
-  learning: z.boolean().optional(),
-  floodUnicast: z.boolean().optional(),
-  floodMulticast: z.boolean().optional(),
-  floodBroadcast: z.boolean().optional(),
-  hairpin: z.boolean().optional(),
-  isolated: z.boolean().optional(),
-  locked: z.boolean().optional(),
-});
+const partialFlags = z.strictObject(flagShape).partial();
 export const AttachPort = z
   .strictObject({
     port: text('web'),
@@ -133,18 +125,7 @@ export const ChangePort = z
     flags: partialFlags.optional(),
     mtu: range(MTU).optional(),
     macLimit: macLimit.optional(),
-    faults: z
-      .strictObject({
-        seed: faultShape.seed.optional(),
-        loss: fraction.optional(),
-        duplicate: fraction.optional(),
-        reorder: fraction.optional(),
-        corrupt: fraction.optional(),
-        delayMicros: micros.optional(),
-        jitterMicros: micros.optional(),
-      })
-      .nullable()
-      .optional(),
+    faults: faults.partial().nullable().optional(),
   })
   .openapi('ChangePort') satisfies z.ZodType<model.ChangePort>;
 

@@ -9,7 +9,7 @@ import { completeInPlace } from '../offload/complete-checksum.js';
 import { checksumStart, clear as clearVnet, Flag, GsoType, gsoType, flags as vnetFlags } from '../wire/vnet-header.js';
 import { FrameQueue, LARGEST_ENTRY_BYTES } from './frame-queue.js';
 
-/** Probabilities are fractions 0..1 a frame. */
+/** Faults of a port, both directions: probabilities are fractions 0..1 a frame, all decided by seeded generators. */
 export interface FaultSettings {
   seed: number;
   loss: number;
@@ -20,6 +20,9 @@ export interface FaultSettings {
   delayMicros: number;
   jitterMicros: number;
 }
+
+/** Longest delay, and longest jitter: a minute, far beyond any link. */
+export const LONGEST_DELAY_MICROS = 60_000_000;
 
 /** Bounds of what a delay parks, for each direction. */
 export interface FaultBounds {

@@ -25,10 +25,14 @@
  */
 import type { Batch } from '../core/batch.js';
 import { INGRESS_SELF } from '../core/batch.js';
-import { FAULT_COUNTERS, type FaultBounds, FaultDirection, type FaultSettings, Hit } from './fault-direction.js';
-
-/** Longest delay plus jitter: ten minutes, far beyond any link. */
-export const LONGEST_DELAY_MICROS = 600_000_000;
+import {
+  FAULT_COUNTERS,
+  type FaultBounds,
+  FaultDirection,
+  type FaultSettings,
+  Hit,
+  LONGEST_DELAY_MICROS,
+} from './fault-direction.js';
 
 /** Makes the two directions of one seed differ. */
 const OUTBOUND_SEED = 0x5bd1e995;
