@@ -1,4 +1,5 @@
 /** From trials to a table: medians, intervals, and the ratio to the reference driver, pair by pair of one round. */
+import { columns } from '../../dist/demo/report.js';
 import { type Summary, summarize } from '../statistics.js';
 import { TYPES } from './matrix.js';
 import type { TrialResult } from './trial.js';
@@ -56,23 +57,13 @@ export function formatReport(cells: readonly Cell[], drivers: readonly string[])
     cell.driver === reference ? '1' : `${ratio(cell.ratio.median)} [${ratio(cell.ratio.low)} … ${ratio(cell.ratio.high)}]`,
     cell.busyCores.toFixed(2),
   ]);
-  return [...lines, '', ...table([head, ...rows])].join('\n');
+  return [...lines, '', ...columns([head, ...rows])].join('\n');
 }
 
 function find(round: readonly TrialResult[], driver: string, type: string): TrialResult {
   const result = round.find((trial) => trial.driver === driver && trial.type === type);
   if (result === undefined) throw new Error(`no trial of ${driver} ${type}`);
   return result;
-}
-
-function table(rows: readonly string[][]): string[] {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 function number(value: number): string {

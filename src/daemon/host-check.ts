@@ -2,20 +2,25 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { ControlError } from '../control/control-error.js';
 
-const TUN = '/dev/net/tun';
-/** include/uapi/linux/capability.h */
-const CAP_NET_ADMIN = 12n;
-const CAP_NET_RAW = 13n;
+export const TUN = '/dev/net/tun';
+
+/** Bits of include/uapi/linux/capability.h. */
+export const Capability = { netAdmin: 12n, netRaw: 13n, sysAdmin: 21n } as const;
+
+/** @param status the text of /proc/PID/status */
+export function isCapable(status: string, capability: bigint): boolean {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ((effective >> capability) & 1n) === 1n;
+}
 
 /** @throws ControlError that says what is missing and how to get it */
 export function checkHost(): void {
   const status = readFileSync('/proc/self/status', 'latin1');
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  for (const [bit, name] of [
-    [CAP_NET_ADMIN, 'CAP_NET_ADMIN'],
-    [CAP_NET_RAW, 'CAP_NET_RAW'],
+  for (const [capability, name] of [
+    [Capability.netAdmin, 'CAP_NET_ADMIN'],
+    [Capability.netRaw, 'CAP_NET_RAW'],
   ] as const) {
-    if (((effective >> bit) & 1n) === 0n) {
+    if (!isCapable(status, capability)) {
       throw new ControlError('forbidden', `the daemon makes interfaces and needs ${name}`, 'run it as root, or with sudo');
     }
   }

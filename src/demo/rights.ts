@@ -10,10 +10,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { Capability, isCapable, TUN } from '../daemon/host-check.js';
 
-const TUN = '/dev/net/tun';
-const CAP_NET_ADMIN = 12n;
-const CAP_SYS_ADMIN = 21n;
 const UNSHARE = ['--user', '--map-root-user', '--net', '--mount', '--'];
 
 export type Rights =
@@ -32,7 +30,7 @@ export interface Situation {
 
 export function situation(): Situation {
   return {
-    capable: isCapable(readFileSync('/proc/self/status', 'latin1')),
+    capable: mayBuildLabs(readFileSync('/proc/self/status', 'latin1')),
     tun: existsSync(TUN) ? (mayOpen(TUN) ? 'usable' : 'forbidden') : 'missing',
     unshare: () => {
       const { error, status } = spawnSync('unshare', [...UNSHARE, 'true'], { stdio: 'ignore' });
@@ -62,9 +60,8 @@ export function decide({ capable, tun, unshare }: Situation): Rights {
 }
 
 /** @param status the text of /proc/PID/status */
-export function isCapable(status: string): boolean {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return ((effective >> CAP_NET_ADMIN) & (effective >> CAP_SYS_ADMIN) & 1n) === 1n;
+export function mayBuildLabs(status: string): boolean {
+  return isCapable(status, Capability.netAdmin) && isCapable(status, Capability.sysAdmin);
 }
 
 function mayOpen(path: string): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decide, isCapable, type Situation } from '../../src/demo/rights.js';
+import { decide, mayBuildLabs, type Situation } from '../../src/demo/rights.js';
 
 function situation(capable: boolean, tun: Situation['tun'], unshare?: ReturnType<Situation['unshare']>): Situation {
   return {
@@ -45,5 +45,5 @@ test.each([
   ['CapEff:\t0000000000000000', false],
   ['Name:\tnode', false],
 ])('%s: may make interfaces and namespaces: %s', (status, expected) => {
-  expect(isCapable(`Name:\tnode\n${status}\n`)).toBe(expected);
+  expect(mayBuildLabs(`Name:\tnode\n${status}\n`)).toBe(expected);
 });
