@@ -105,11 +105,21 @@ function taken(event: PcapngEvent, counts: { frames: number; lost: number }, wan
 
 function fileSink(path: string): Sink {
   // Frames are private: nobody else may read them.
-  const file = openSync(path, 'w', 0o600);
+  const file = openForWriting(path);
   return {
     write: async (chunk) => {
       for (let at = 0; at < chunk.length; ) at += writeSync(file, chunk, at);
     },
     close: () => closeSync(file),
   };
+}
+
+/** @throws Error that says which file, and what to do */
+function openForWriting(path: string): number {
+  try {
+    return openSync(path, 'w', 0o600);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw Object.assign(new Error(`cannot write ${path}: ${reason}`), { hint: 'name another file with --write' });
+  }
 }

@@ -9,8 +9,12 @@ function speakOneLine(command: Command, path: string): void {
   command.exitOverride();
   command.configureOutput({
     outputError: (text, write) => {
-      const message = text.replace(/^error: /, '').replace(/\n\(Did you mean (.*)\?\)/, ' (did you mean $1?)');
-      write(failureLine('', Object.assign(new Error(message.trim()), { hint: `see ${path} --help` })));
+      const message = text
+        .trim()
+        .replace(/^error: (command-argument value )?/, '')
+        .replace(/\n\(Did you mean (.*)\?\)/, ' (did you mean $1?)')
+        .replace(/\.$/, '');
+      write(failureLine('', Object.assign(new Error(message), { hint: `see ${path} --help` })));
     },
   });
   for (const child of command.commands) speakOneLine(child, `${path} ${child.name()}`);

@@ -1,16 +1,22 @@
 /** attach, detach */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { AttachPort } from '../control/model.js';
+import type { AttachPort, PortInfo } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
 import { print, printJson, withProgress } from './output.js';
-import { wholeNumber } from './values.js';
+import { factor, wholeNumber } from './values.js';
+
+const SOURCES = '--netns, --pid, --iface, --capture and --replay';
 
 interface AttachOptions extends ClientOptions {
   netns?: string;
   pid?: string;
   iface?: string;
+  capture?: string;
+  replay?: string;
+  speed?: string;
+  loop?: boolean;
   ifname?: string;
   ip?: string;
   mac?: string;
@@ -20,12 +26,16 @@ interface AttachOptions extends ClientOptions {
 }
 
 export function attachCommand(): Command {
-  return clientCommand('attach', 'connect a container, a namespace or an interface to a bridge')
+  return clientCommand('attach', 'connect a container, a namespace, an interface or a file to a bridge')
     .argument('<bridge>')
     .argument('<port>', 'name of the new port')
     .option('--netns <name|path>', 'a network namespace: its name in /run/netns, or a path')
     .option('--pid <pid>', 'the network namespace of a process')
     .option('--iface <interface>', 'an interface of the host: a veth end, a network card')
+    .option('--capture <file>', 'a new file that gets what the bridge sends this port: pcap when it is named so, else pcapng')
+    .option('--replay <file>', 'a pcap file whose frames enter the bridge')
+    .option('--speed <factor>', 'of a replay: 2 is twice as fast, 0 as fast as the bridge takes them (default: 1, as recorded)')
+    .option('--loop', 'a replay starts over at its end')
     .option('--ifname <name>', 'name of the interface inside of the namespace (default: eth0)')
     .option('--ip <cidr|auto>', 'address of the interface; auto: the next free one of the subnet')
     .option('--mac <mac>', 'default: a random one')
@@ -33,14 +43,12 @@ export function attachCommand(): Command {
     .option('--isolated', 'no traffic to other isolated ports')
     .option('--locked', 'nothing but its own MAC may send')
     .option('--json', 'print the port as JSON')
-    .addHelpText('after', '\nExactly one of --netns, --pid and --iface says what is attached.')
+    .addHelpText('after', `\nExactly one of ${SOURCES} says what is attached.`)
     .action((bridge: string, port: string, options: AttachOptions) =>
       withClient(`attach ${port}`, options, async (client) => {
         const attached = await withProgress(`attaching ${port}`, client.attach(bridge, attachRequest(port, options)));
         if (options.json) return printJson(attached);
-        const where = attached.netns ?? (attached.pid === null ? 'the host' : `process ${attached.pid}`);
-        const address = attached.ip === null ? '' : ` with ${attached.ip}`;
-        await print(`${port} attached to ${bridge}: ${attached.interface} in ${where}${address}\n`);
+        await print(`${port} attached to ${bridge}: ${whatIsBehind(attached)}\n`);
       }),
     );
 }
@@ -57,23 +65,42 @@ export function detachCommand(): Command {
     );
 }
 
+function whatIsBehind({ kind, file, netns, pid, ip, interface: name }: PortInfo): string {
+  if (kind === 'capture') return `written to ${file}`;
+  if (kind === 'replay') return `replayed from ${file}`;
+  const where = netns ?? (pid === null ? 'the host' : `process ${pid}`);
+  return `${name} in ${where}${ip === null ? '' : ` with ${ip}`}`;
+}
+
 /** @throws UsageError */
 export function attachRequest(port: string, options: AttachOptions): AttachPort {
-  const { netns, pid, iface, ifname, ip, mac, mtu, isolated, locked } = options;
-  if ([netns, pid, iface].filter((given) => given !== undefined).length !== 1) {
-    throw new UsageError('exactly one of --netns, --pid and --iface must be given', 'see tapbridge attach --help');
+  const { netns, pid, iface, capture, replay, speed, loop = false, ifname, ip, mac, mtu, isolated, locked } = options;
+  if ([netns, pid, iface, capture, replay].filter((given) => given !== undefined).length !== 1) {
+    throw new UsageError(`exactly one of ${SOURCES} must be given`, 'see tapbridge attach --help');
+  }
+  if (replay === undefined && (speed !== undefined || loop)) {
+    throw new UsageError('--speed and --loop are of a replay', 'add --replay FILE, or leave them out');
   }
   const flags = { isolated, locked };
   return {
     port,
-    // The daemon has another working directory.
+    // The daemon has another working directory; so with the files below.
     netns: netns?.includes('/') ? resolve(netns) : netns,
     pid: pid === undefined ? undefined : wholeNumber('--pid', pid),
     iface,
+    capture: capture === undefined ? undefined : captureInto(capture),
+    replay:
+      replay === undefined
+        ? undefined
+        : { path: resolve(replay), speed: speed === undefined ? 1 : factor('--speed', speed), loop },
     ifname,
     ip,
     mac,
     mtu: mtu === undefined ? undefined : wholeNumber('--mtu', mtu),
     flags: isolated || locked ? flags : undefined,
   };
+}
+
+function captureInto(path: string): NonNullable<AttachPort['capture']> {
+  return { path: resolve(path), format: path.endsWith('.pcap') ? 'pcap' : 'pcapng' };
 }

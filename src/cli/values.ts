@@ -2,7 +2,7 @@
 import { UsageError } from './failure.js';
 
 export function wholeNumber(what: string, text: string): number {
-  if (!/^-?(0x[0-9a-f]+|[0-9]+)$/i.test(text))
+  if (!/^(-?[0-9]+|0x[0-9a-f]+)$/i.test(text))
     throw new UsageError(`${what} must be a whole number, not ${JSON.stringify(text)}`);
   return Number(text);
 }
@@ -19,6 +19,13 @@ export function fraction(what: string, text: string): number {
   if (text === '' || !(value >= 0 && value <= 1))
     throw new UsageError(`${what} is a fraction like 1% or 0.01, not ${JSON.stringify(text)}`);
   return value;
+}
+
+/** '2', '0.5', '0'. */
+export function factor(what: string, text: string): number {
+  if (!/^[0-9]+(\.[0-9]+)?$/.test(text))
+    throw new UsageError(`${what} is a factor like 2, 0.5 or 0, not ${JSON.stringify(text)}`);
+  return Number(text);
 }
 
 const UNITS: Record<string, number> = { us: 1, ms: 1000, s: 1_000_000 };

@@ -1,10 +1,11 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { exitStatus, failureLine, UsageError } from '../../src/cli/failure.js';
 import { attachRequest } from '../../src/cli/port-commands.js';
 import { bridgeChange, parsePairs, portChange } from '../../src/cli/set-command.js';
 import { plainTable } from '../../src/cli/table.js';
 import { terminalTable } from '../../src/cli/terminal-table.js';
-import { fraction, micros, onOff, wholeNumber } from '../../src/cli/values.js';
+import { factor, fraction, micros, onOff, wholeNumber } from '../../src/cli/values.js';
 import { ClientError } from '../../src/client/client-error.js';
 
 describe('values', () => {
@@ -12,12 +13,14 @@ describe('values', () => {
     expect([wholeNumber('n', '1500'), wholeNumber('n', '0x4000'), wholeNumber('n', '-1')]).toEqual([1500, 0x4000, -1]);
     expect([onOff('x', 'on'), onOff('x', 'no')]).toEqual([true, false]);
     expect([fraction('x', '1%'), fraction('x', '0.25'), fraction('x', '0')]).toEqual([0.01, 0.25, 0]);
+    expect([factor('x', '2'), factor('x', '0.5'), factor('x', '0')]).toEqual([2, 0.5, 0]);
     expect([micros('x', '200us'), micros('x', '1.5ms'), micros('x', '2s')]).toEqual([200, 1500, 2_000_000]);
   });
 
   test.each([
     () => wholeNumber('n', '1.5'),
     () => wholeNumber('n', ''),
+    () => wholeNumber('n', '-0x10'),
     () => wholeNumber('n', '1e3'),
     () => onOff('x', 'maybe'),
     () => fraction('x', '101%'),
@@ -65,6 +68,31 @@ test('attach: exactly one source', () => {
   expect(attachRequest('web', { netns: 'web', isolated: true })).toMatchObject({ netns: 'web', flags: { isolated: true } });
   expect(() => attachRequest('web', {})).toThrow(UsageError);
   expect(() => attachRequest('web', { netns: 'web', iface: 'eth0' })).toThrow(UsageError);
+  expect(() => attachRequest('web', { netns: 'web', replay: 'in.pcap' })).toThrow(UsageError);
+});
+
+describe('attach: files', () => {
+  test('a capture is pcap when its file is named so; the daemon gets an absolute path', () => {
+    expect(attachRequest('log', { capture: '/tmp/x.pcap' }).capture).toEqual({ path: '/tmp/x.pcap', format: 'pcap' });
+    expect(attachRequest('log', { capture: 'x.cap' }).capture).toEqual({ path: resolve('x.cap'), format: 'pcapng' });
+  });
+
+  test('a replay goes as recorded, once, unless told otherwise', () => {
+    expect(attachRequest('tape', { replay: '/tmp/x' }).replay).toEqual({ path: '/tmp/x', speed: 1, loop: false });
+    expect(attachRequest('tape', { replay: '/tmp/x', speed: '0.5', loop: true }).replay).toEqual({
+      path: '/tmp/x',
+      speed: 0.5,
+      loop: true,
+    });
+  });
+
+  test.each([{ speed: 'fast' }, { speed: '-1' }, { speed: '' }])('%j is no speed', (options) => {
+    expect(() => attachRequest('tape', { replay: 'x', ...options })).toThrow('--speed is a factor');
+  });
+
+  test.each([{ speed: '1' }, { loop: true }])('%j without a replay', (options) => {
+    expect(() => attachRequest('log', { capture: 'x', ...options })).toThrow('--speed and --loop are of a replay');
+  });
 });
 
 test('an error is one line: what, why, what to do', () => {

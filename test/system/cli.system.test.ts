@@ -2,10 +2,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compiledModule } from '../../src/lab/compiled.js';
 import { Lab } from '../../src/lab/lab.js';
 import type { LabHost } from '../../src/lab/lab-host.js';
+import { readPcap } from '../../src/port/pcap-reader.js';
+import { describe as describeFrame } from '../../src/wire/describe.js';
 import { eventually, runCli, TestDaemon } from '../helpers/daemon.js';
 import { describeSystem, needs } from '../helpers/requirements.js';
 
@@ -64,8 +67,18 @@ describeSystem('command line: bad input', ['root', 'tap'], () => {
     ],
     ['the loopback', () => ['attach', 'tb0', 'x', '--iface', 'lo'], /lo is the loopback/],
     ['the host port as an interface', () => ['attach', 'tb0', 'x', '--iface', 'tb0'], /tb0 is the host port of bridge tb0/],
-    ['no source', () => ['attach', 'tb0', 'x'], /exactly one of --netns, --pid and --iface/, 2],
-    ['two sources', () => ['attach', 'tb0', 'x', '--pid', '1', '--iface', 'lo'], /exactly one of --netns, --pid and --iface/, 2],
+    [
+      'no source',
+      () => ['attach', 'tb0', 'x'],
+      /exactly one of --netns, --pid, --iface, --capture and --replay must be given/,
+      2,
+    ],
+    [
+      'two sources',
+      () => ['attach', 'tb0', 'x', '--pid', '1', '--iface', 'lo'],
+      /exactly one of --netns, --pid, --iface, --capture and --replay must be given/,
+      2,
+    ],
     ['a port that exists', () => ['attach', 'tb0', 'a', ...netns()], /bridge tb0 has a port a/],
     ['an interface that exists', () => ['attach', 'tb0', 'x', '--netns', a.netnsPath], /interface eth0 exists in namespace/],
     [
@@ -102,7 +115,12 @@ describeSystem('command line: bad input', ['root', 'tap'], () => {
     ],
     ["a port's own FDB entry", () => ['fdb', 'del', 'tb0', '02:00:00:00:00:05'], /is the address of port a and stays with it/],
     ['an unknown setting', () => ['set', 'tb0', 'colour=red'], /a bridge has no setting colour; there are: mtu/, 2],
-    ['an unknown part', () => ['show', 'tb0', 'flows'], /Allowed choices are ports, fdb, neighbors, counters/, 2],
+    [
+      'an unknown part',
+      () => ['show', 'tb0', 'flows'],
+      /: 'flows' is invalid for argument 'part'\. Allowed choices are ports, fdb, neighbors, counters; see/,
+      2,
+    ],
     ['an unknown command', () => ['sow', 'tb0'], /unknown command 'sow' \(did you mean show\?\); see tapbridge --help/, 2],
     ['an unknown option', () => ['ls', '--jsn'], /unknown option '--jsn'/, 2],
     ['a socket path that is too long', () => ['ls', '--socket', `/tmp/${'x'.repeat(120)}`], /125 bytes, the kernel allows 107/],
@@ -112,6 +130,16 @@ describeSystem('command line: bad input', ['root', 'tap'], () => {
       /the daemon is not running at \/tmp\/none\.sock; start it with/,
     ],
     ['a capture of no bridge', () => ['capture', 'tb9', '-w', '-'], /no such bridge: tb9/],
+    [
+      'a capture into no folder',
+      () => ['capture', 'tb0', '-w', '/nowhere/x'],
+      /cannot write \/nowhere\/x: .*; name another file/,
+    ],
+    ['a capture port of a file that exists', () => ['attach', 'tb0', 'x', '--capture', '/etc/passwd'], /\/etc\/passwd exists/],
+    ['a replay of no file', () => ['attach', 'tb0', 'x', '--replay', '/tmp/none.pcap'], /cannot replay \/tmp\/none\.pcap/],
+    ['a replay of no capture', () => ['attach', 'tb0', 'x', '--replay', '/etc/passwd'], /cannot replay \/etc\/passwd/],
+    ['a file with an address', () => ['attach', 'tb0', 'x', '--replay', '/etc/passwd', '--ip', 'auto'], /a file has no address/],
+    ['a speed without a replay', () => ['attach', 'tb0', 'x', '--pid', '1', '--speed', '2'], /are of a replay; add --replay/, 2],
     ['a capture of no port', () => ['capture', 'tb0', '--port', 'x'], /bridge tb0 has no port x/],
   ];
 
@@ -231,6 +259,26 @@ describeSystem('command line: capture', ['root', 'tap'], () => {
       const read = spawnSync('tcpdump', ['-nr', file], { encoding: 'utf8' });
       expect(read.stdout).toContain('ICMP echo request');
     }
+  });
+
+  test('attach --replay sends a file into the bridge, attach --capture writes what floods', async () => {
+    const tape = fileURLToPath(new URL('../fixtures/arp-icmp.pcap', import.meta.url));
+    const file = join(daemon.folder, 'log.pcap');
+    expect(await daemon.cli('attach', 'tb0', 'log', '--capture', file)).toMatchObject({
+      status: 0,
+      stdout: `log attached to tb0: written to ${file}\n`,
+    });
+    expect(await daemon.cli('attach', 'tb0', 'tape', '--replay', tape, '--speed', '0')).toMatchObject({
+      status: 0,
+      stdout: `tape attached to tb0: replayed from ${tape}\n`,
+    });
+    const ended = async () => (await daemon.client.getPort('tb0', 'tape')).state === 'ended';
+    expect(await eventually(ended)).toBe(true);
+    expect(await daemon.cli('detach', 'tb0', 'tape')).toMatchObject({ status: 0 });
+    expect(await daemon.cli('detach', 'tb0', 'log')).toMatchObject({ status: 0 });
+    const heard: string[] = [];
+    for await (const { bytes } of readPcap(file)) heard.push(describeFrame(bytes, 0, bytes.length));
+    expect(heard).toContainEqual(expect.stringContaining('Request who-has 10.9.0.2 tell 10.9.0.1'));
   });
 
   test('-w - feeds tcpdump, whose leaving is no error', async () => {
