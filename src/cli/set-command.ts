@@ -27,8 +27,8 @@ const FLAGS = {
 const FRACTIONS = ['loss', 'duplicate', 'reorder', 'corrupt'] as const;
 const TIMES = { delay: 'delayMicros', jitter: 'jitterMicros' } as const;
 
-export const BRIDGE_SETTINGS = Object.keys(BRIDGE_KEYS);
-export const PORT_SETTINGS = [...Object.keys(FLAGS), 'mtu', 'mac-limit', ...FRACTIONS, ...Object.keys(TIMES), 'seed', 'faults'];
+const BRIDGE_SETTINGS = Object.keys(BRIDGE_KEYS);
+const PORT_SETTINGS = [...Object.keys(FLAGS), 'mtu', 'mac-limit', ...FRACTIONS, ...Object.keys(TIMES), 'seed', 'faults'];
 
 export function setCommand(): Command {
   return clientCommand('set', 'change settings of a bridge or of a port')

@@ -23,7 +23,7 @@ import type {
   PortInfo,
   VersionInfo,
 } from '../control/model.js';
-import { DEFAULT_SOCKET, socketPathProblem } from '../control/paths.js';
+import { CAPTURE_HEADER, DEFAULT_SOCKET, socketPathProblem } from '../control/paths.js';
 import { ClientError } from './client-error.js';
 
 const MAX_ANSWER_BYTES = 64 << 20;
@@ -124,7 +124,7 @@ export class Client {
   async capture(bridge: string, options: CaptureOptions = {}): Promise<Capture> {
     const answer = await this.send('GET', `${at(bridge, 'capture')}${query({ ...options })}`);
     if (answer.statusCode !== 200) throw await errorOf(answer);
-    const number = String(answer.headers['tapbridge-capture']);
+    const number = String(answer.headers[CAPTURE_HEADER]);
     return {
       [Symbol.asyncIterator]: () => answer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
       end: () => this.json('DELETE', `/v1/captures/${encodeURIComponent(number)}`),

@@ -19,7 +19,7 @@ export const FAULT_MICROS = { min: 0, max: LONGEST_DELAY_MICROS } as const;
 export const FAULT_SEED = { min: -0x8000_0000, max: 0xffff_ffff } as const;
 export const VLAN = { min: 0, max: 4094 } as const;
 export const SNAP_LENGTH = { min: 1, max: 262_144 } as const;
-export const PORT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+const PORT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const BRIDGE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 export function checkRange(what: string, value: number, range: { min: number; max: number }): void {

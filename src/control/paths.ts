@@ -1,8 +1,10 @@
-/** Where the daemon is found and keeps its record, unless told otherwise. */
+/** Where the daemon is found and keeps its record, unless told otherwise; and what it and its clients must call alike. */
 export const DEFAULT_SOCKET = '/run/tapbridge/tapbridge.sock';
 export const DEFAULT_STATE = '/var/lib/tapbridge';
+/** Header of the answer that streams a capture: the number to end it by. */
+export const CAPTURE_HEADER = 'tapbridge-capture';
 /** sun_path holds 108 bytes with the terminating NUL (unix(7)). */
-export const MAX_SOCKET_PATH_BYTES = 107;
+const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Why `path` cannot be a unix socket's, as a sentence; undefined when it can. */
 export function socketPathProblem(path: string): string | undefined {

@@ -2,12 +2,11 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CaptureSession } from '../control/capture-session.js';
 import type { Control } from '../control/control.js';
+import { CAPTURE_HEADER } from '../control/paths.js';
 import { nothing, stream } from './answers.js';
 import { BridgePath, CapturePath, CaptureQuery, NoQuery } from './schemas.js';
 
-export const PCAPNG = 'application/x-pcapng';
-/** Header of the answer: the number to end the capture by. */
-export const CAPTURE_HEADER = 'tapbridge-capture';
+const PCAPNG = 'application/x-pcapng';
 const tags = ['capture'];
 
 export const captureRoutes = {

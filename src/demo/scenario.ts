@@ -10,7 +10,7 @@ import type { Stage } from './stage.js';
 export const BRIDGE = 'tb0';
 export const SUBNET = '10.77.0.0/24';
 export const GATEWAY = '10.77.0.1';
-export const WEB = '10.77.0.2';
+const WEB = '10.77.0.2';
 export const DB = '10.77.0.3';
 const JOB = '10.77.0.9';
 const GUEST = '10.77.0.50';

@@ -4,7 +4,7 @@
  */
 
 /** IFNAMSIZ is 16 with the terminating NUL (include/uapi/linux/if.h). */
-export const MAX_INTERFACE_NAME_BYTES = 15;
+const MAX_INTERFACE_NAME_BYTES = 15;
 
 const NO_BREAK_SPACE_BYTE = 0xa0;
 

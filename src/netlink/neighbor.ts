@@ -62,7 +62,7 @@ export function flushNeighbors(netlink: Netlink, index: number, options: { perma
 }
 
 /** Reads an RTM_NEWNEIGH or RTM_DELNEIGH. @throws MalformedMessage */
-export function parseNeighbor(message: Message): Neighbor {
+function parseNeighbor(message: Message): Neighbor {
   const { payload } = message;
   const attributes = readAttributes(payload, NDMSG_BYTES);
   return {

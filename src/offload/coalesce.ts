@@ -48,7 +48,7 @@ const DATAGRAMS_MAX = 64;
 const IP_TOTAL_MAX = 65_535;
 
 /** G25: VXLAN (RFC 7348, and the port Linux used before), GENEVE (RFC 8926): a receiver's tunnel code expects single datagrams. */
-export const TUNNEL_PORTS: readonly number[] = [4789, 8472, 6081];
+const TUNNEL_PORTS: readonly number[] = [4789, 8472, 6081];
 
 /** A map of ports never to merge, for `emitCoalesced`: 1 at each of them. */
 export function portSet(ports: readonly number[]): Uint8Array {
