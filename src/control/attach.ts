@@ -6,7 +6,7 @@ import { CaptureFile } from '../port/capture-file.js';
 import { PcapError } from '../port/pcap-reader.js';
 import { loadReplay } from '../port/replay-frames.js';
 import { formatIpv4, type Ipv4Cidr, isUnicastIpv4, parseIpv4Cidr } from '../wire/ipv4-address.js';
-import { parseMac, randomMac } from '../wire/mac-address.js';
+import { type MacAddress, parseMac, randomMac } from '../wire/mac-address.js';
 import { makeContainerPort, openNetns, setInterfaceMtu } from './container-port.js';
 import { type ControlContext, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
@@ -61,7 +61,7 @@ export async function detachPort(context: ControlContext, bridge: BridgeRecord, 
   context.portNumbers.free(port.number);
   const gone = bridge.fdb.filter((entry) => entry.port === port.name);
   bridge.fdb = bridge.fdb.filter((entry) => entry.port !== port.name);
-  const dies = (mac: { high: number; low: number }) =>
+  const dies = (mac: MacAddress) =>
     gone.some((entry) => sameMac(entry.mac, mac)) || (port.mac !== null && sameMac(port.mac, mac));
   bridge.neighbors = bridge.neighbors.filter((entry) => !dies(entry.mac));
 }
@@ -194,7 +194,7 @@ function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRe
   if (request.ip !== undefined) port.ip = chooseIp(bridge, request.ip);
 }
 
-function freshMac(bridge: BridgeRecord): { high: number; low: number } {
+function freshMac(bridge: BridgeRecord): MacAddress {
   for (;;) {
     const mac = randomMac(Math.random);
     if (![bridge.host, ...bridge.ports.values()].some((other) => other.mac !== null && sameMac(other.mac, mac))) return mac;
@@ -269,8 +269,7 @@ function openHostInterface(
     context.log.warn({ bridge: bridge.name, port: port.name }, message);
   }
   if (port.mac === null) {
-    const { high, low } = parseMac(link.mac);
-    port.mac = { high, low };
+    port.mac = parseMac(link.mac);
     port.owned = false;
   }
   undo.add(() => context.changes.release(name));

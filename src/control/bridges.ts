@@ -1,10 +1,10 @@
 /** Making and removing bridges: an engine bridge and its host port, both or none. */
 
-import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type Mac } from '../engine/protocol.js';
+import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from '../engine/protocol.js';
 import { listAddresses } from '../netlink/address.js';
 import { findLink } from '../netlink/link.js';
 import { Ipv4Cidr, parseIpv4 } from '../wire/ipv4-address.js';
-import { randomMac } from '../wire/mac-address.js';
+import { type MacAddress, randomMac } from '../wire/mac-address.js';
 import { AddressPool } from './address-pool.js';
 import type { ControlContext } from './context.js';
 import { ControlError } from './control-error.js';
@@ -18,7 +18,7 @@ import type { Undo } from './undo.js';
 export async function makeBridge(
   context: ControlContext,
   request: CreateBridge,
-  mac: Mac | null,
+  mac: MacAddress | null,
   undo: Undo,
 ): Promise<BridgeRecord> {
   const { name } = request;

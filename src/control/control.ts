@@ -11,7 +11,7 @@
  * namespace or interface, under the same names and addresses; TAPs die with the process that made them.
  * Limits: 256 bridges; ports as the engine was started with (1,024), host ports among them.
  */
-import { DEFAULT_MAX_PORTS, MAX_BRIDGES, type Mac } from '../engine/protocol.js';
+import { DEFAULT_MAX_PORTS, MAX_BRIDGES } from '../engine/protocol.js';
 import type { Binding } from '../native/binding.js';
 import { setLink } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
@@ -393,9 +393,9 @@ export class Control {
   private async restoreBridge(saved: SavedBridge, undo: Undo): Promise<void> {
     const { subnet, gateway } = saved;
     const request = { ...saved, subnet: subnet ?? undefined, gateway: gateway ?? undefined };
-    const bridge = await makeBridge(this.context, request, macOf(saved.mac), undo);
-    bridge.fdb = saved.fdb.map(({ mac, vlan, port }) => ({ mac: macOf(mac), vlan, port }));
-    bridge.neighbors = saved.neighbors.map(({ ip, mac }) => ({ ip: parseIpv4(ip), mac: macOf(mac) }));
+    const bridge = await makeBridge(this.context, request, parseMac(saved.mac), undo);
+    bridge.fdb = saved.fdb.map(({ mac, vlan, port }) => ({ mac: parseMac(mac), vlan, port }));
+    bridge.neighbors = saved.neighbors.map(({ ip, mac }) => ({ ip: parseIpv4(ip), mac: parseMac(mac) }));
     this.context.bridges.set(bridge.name, bridge);
   }
 
@@ -426,9 +426,4 @@ function identityOfHere(binding: Binding): string {
   const here = Netns.current(binding);
   here.close();
   return here.identity;
-}
-
-function macOf(text: string): Mac {
-  const { high, low } = parseMac(text);
-  return { high, low };
 }

@@ -1,9 +1,8 @@
 /** What users may ask for, checked before anything is made. */
 
-import type { Mac } from '../engine/protocol.js';
 import { interfaceNameProblem } from '../netlink/interface-name.js';
 import { LONGEST_DELAY_MICROS } from '../port/fault-direction.js';
-import { isGroup, isZero, parseMac } from '../wire/mac-address.js';
+import { isGroup, isZero, type MacAddress, parseMac } from '../wire/mac-address.js';
 import { ControlError, orRefuse } from './control-error.js';
 
 /** RFC 791 asks for 68 of every link; 65,521 is what a TAP takes (65,535 less its Ethernet header, drivers/net/tun.c). */
@@ -47,11 +46,11 @@ export function checkInterface(name: string): void {
 }
 
 /** The address of one station. @throws ControlError for a group address or zeros */
-export function stationMac(text: string): Mac {
+export function stationMac(text: string): MacAddress {
   const mac = orRefuse('invalid', () => parseMac(text));
   if (isGroup(mac.high))
     throw new ControlError('invalid', `${text} is a group address: its first octet is odd`, 'use one like 02:00:00:00:00:01');
   if (isZero(mac.high, mac.low))
     throw new ControlError('invalid', `${text} is no station's address`, 'use one like 02:00:00:00:00:01');
-  return { high: mac.high, low: mac.low };
+  return mac;
 }

@@ -1,9 +1,9 @@
 /** What the daemon remembers of a bridge and of a port, and how the API shows it. */
 import { DROP_REASONS, type DropReason, PORT, type PortCounter, type PortCounters } from '../core/counters.js';
-import type { BridgeSettings, FaultSettings, Mac, PortFlags } from '../engine/protocol.js';
+import type { BridgeSettings, FaultSettings, PortFlags } from '../engine/protocol.js';
 import type { CaptureFile } from '../port/capture-file.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
-import { formatMac } from '../wire/mac-address.js';
+import { formatMac, type MacAddress } from '../wire/mac-address.js';
 import type { AddressPool } from './address-pool.js';
 import type { BridgeInfo, DaemonPortKind, PortInfo, PortState } from './model.js';
 
@@ -21,7 +21,7 @@ export interface PortRecord {
   /** 'device:inode' of the namespace. */
   identity: string | null;
   file: { path: string; format: 'pcap' | 'pcapng' } | { path: string; speed: number; loop: boolean } | null;
-  mac: Mac | null;
+  mac: MacAddress | null;
   /** Whether the MAC is registered with the bridge as this port's (it is only shown for an interface with others behind it). */
   owned: boolean;
   ip: { address: number; prefix: number } | null;
@@ -41,24 +41,24 @@ export interface BridgeRecord {
   number: number;
   name: string;
   mtu: number;
-  mac: Mac;
+  mac: MacAddress;
   pool: AddressPool | null;
   settings: BridgeSettings;
   host: PortRecord;
   /** By name, in the order they were attached; the host port is not among them. */
   ports: Map<string, PortRecord>;
   /** What a user added: ports and gateway register theirs by themselves. */
-  fdb: { mac: Mac; vlan: number; port: string }[];
-  neighbors: { ip: number; mac: Mac }[];
+  fdb: { mac: MacAddress; vlan: number; port: string }[];
+  neighbors: { ip: number; mac: MacAddress }[];
 }
 
 export const DROPS = Object.keys(DROP_REASONS) as DropReason[];
 
-export function macText(mac: Mac): string {
+export function macText(mac: MacAddress): string {
   return formatMac(mac.high, mac.low);
 }
 
-export function sameMac(a: Mac, b: Mac): boolean {
+export function sameMac(a: MacAddress, b: MacAddress): boolean {
   return a.high === b.high && a.low === b.low;
 }
 

@@ -1,7 +1,7 @@
 /** FDB, neighbors and counters of a bridge, with names instead of the engine's numbers. */
 import type { DropReason } from '../core/counters.js';
 import { formatIpv4, isUnicastIpv4, parseIpv4 } from '../wire/ipv4-address.js';
-import { formatMac, parseMac } from '../wire/mac-address.js';
+import { formatMac, type MacAddress, parseMac } from '../wire/mac-address.js';
 import { type ControlContext, portOf, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { checkRange, stationMac, VLAN } from './limits.js';
@@ -114,7 +114,7 @@ export function countersOf(context: ControlContext, bridge: BridgeRecord): Count
 }
 
 /** Entries the bridge made for its ports live and die with them. */
-function refuseOwned(bridge: BridgeRecord, mac: { high: number; low: number }): void {
+function refuseOwned(bridge: BridgeRecord, mac: MacAddress): void {
   const owner = [bridge.host, ...bridge.ports.values()].find((port) => port.owned && port.mac !== null && sameMac(port.mac, mac));
   if (owner !== undefined) {
     throw new ControlError('conflict', `${formatMac(mac.high, mac.low)} is the address of port ${owner.name} and stays with it`);

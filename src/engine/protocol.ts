@@ -6,6 +6,7 @@
 import type { BridgeOptions } from '../bridge/bridge.js';
 import type { FaultSettings } from '../port/fault-direction.js';
 import type { ReplayFrames } from '../port/replay-frames.js';
+import type { MacAddress } from '../wire/mac-address.js';
 
 /** Bridges of one engine at most. */
 export const MAX_BRIDGES = 256;
@@ -38,12 +39,6 @@ export type PortSpec =
   /** `speed` 1 = as recorded, 0 = as fast as the bridge takes them. */
   | { kind: 'replay'; frames: ReplayFrames; speed: number; loop: boolean };
 
-/** A MAC address as its upper 16 and lower 32 bits (int32). */
-export interface Mac {
-  high: number;
-  low: number;
-}
-
 export interface PortSettings {
   bridge: number;
   spec: PortSpec;
@@ -52,14 +47,14 @@ export interface PortSettings {
   /** MACs this port may teach; 0: as many as the table holds. */
   macLimit: number;
   /** The address the port was attached with: a static FDB entry and, with an IP (int32), a permanent neighbor. */
-  address: { mac: Mac; ip: number | null } | null;
+  address: { mac: MacAddress; ip: number | null } | null;
   /** The gateway's own port: frames for its MAC go nowhere else, and nobody else may send from it. */
   local: boolean;
   faults: FaultSettings | null;
 }
 
 export interface FdbRow {
-  mac: Mac;
+  mac: MacAddress;
   vlan: number;
   port: number;
   kind: 'learned' | 'static' | 'local';
@@ -69,7 +64,7 @@ export interface FdbRow {
 
 export interface NeighborRow {
   ip: number;
-  mac: Mac;
+  mac: MacAddress;
   kind: 'learned' | 'static';
   /** Seconds since it was last confirmed; 0 for static ones. */
   age: number;
@@ -97,11 +92,11 @@ export interface Commands {
   ];
   'remove-port': [{ port: number }, null];
   'list-fdb': [{ bridge: number }, FdbRow[]];
-  'add-fdb': [{ bridge: number; vlan: number; mac: Mac; port: number }, null];
-  'remove-fdb': [{ bridge: number; vlan: number; mac: Mac }, boolean];
+  'add-fdb': [{ bridge: number; vlan: number; mac: MacAddress; port: number }, null];
+  'remove-fdb': [{ bridge: number; vlan: number; mac: MacAddress }, boolean];
   'flush-fdb': [{ bridge: number }, number];
   'list-neighbors': [{ bridge: number }, NeighborRow[]];
-  'add-neighbor': [{ bridge: number; ip: number; mac: Mac }, null];
+  'add-neighbor': [{ bridge: number; ip: number; mac: MacAddress }, null];
   'remove-neighbor': [{ bridge: number; ip: number }, boolean];
   'start-capture': [{ capture: number; settings: CaptureSettings }, null];
   'stop-capture': [{ capture: number }, { lost: number }];
@@ -118,7 +113,7 @@ export type EngineEvent =
   | {
       event: 'fdb-moved';
       bridge: number;
-      mac: Mac;
+      mac: MacAddress;
       vlan: number;
       from: number;
       to: number;
@@ -126,7 +121,7 @@ export type EngineEvent =
       times: number;
     }
   | { event: 'fdb-full'; bridge: number }
-  | { event: 'arp-conflict'; bridge: number; ip: number; claimed: Mac }
+  | { event: 'arp-conflict'; bridge: number; ip: number; claimed: MacAddress }
   | { event: 'captured'; capture: number };
 
 export const DEFAULT_BRIDGE_SETTINGS: BridgeSettings = {

@@ -77,7 +77,7 @@ const IPV4_ADDRESSES_BYTES = 8;
 const IPV6_ADDRESSES = 8;
 const IPV6_ADDRESSES_BYTES = 32;
 
-/** Folded sum of the pseudo header (RFC 793, 3.1; RFC 768) of the IPv4 header at `at`; `l4Length` <= 65,535. */
+/** Folded sum of the pseudo header (RFC 9293, 3.1; RFC 768) of the IPv4 header at `at`; `l4Length` <= 65,535. */
 export function pseudoIpv4(bytes: Uint8Array, at: number, protocol: number, l4Length: number): number {
   return sum(bytes, at + IPV4_ADDRESSES, IPV4_ADDRESSES_BYTES, add(protocol, l4Length));
 }

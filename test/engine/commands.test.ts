@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { execute } from '../../src/engine/commands.js';
-import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type Mac, type PortSettings } from '../../src/engine/protocol.js';
+import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type PortSettings } from '../../src/engine/protocol.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import { parseMac } from '../../src/wire/mac-address.js';
 import { announcement, BROADCAST, frame, ipOf, macOf, whoHas } from '../sim/frames.js';
 import { network, Simulation } from '../sim/simulation.js';
 
-const mac = (n: number): Mac => ({ ...parseMac(macOf(n)) });
+const mac = (n: number) => parseMac(macOf(n));
 const ip = (n: number) => parseIpv4(ipOf(n));
 
 const TAP: PortSettings = {
