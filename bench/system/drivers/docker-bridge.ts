@@ -4,8 +4,8 @@ import { A, B, type Driver, SUBNET } from '../driver.js';
 
 /**
  * The rules a Docker engine lays over its bridge (docker0 of Docker 20 to 28, iptables' nft backend, no published port): forwarding is
- * refused unless allowed, and the source address of what leaves is masqueraded. Bridged frames pass them too, since bridge netfilter is on
- * in a new namespace, and with them connection tracking.
+ * refused unless allowed, and the source address of what leaves is masqueraded. Where br_netfilter is loaded, as Docker has it, it is on in a
+ * new namespace: bridged frames pass the rules too, and with them connection tracking.
  */
 const RULES = `
 table ip filter {
