@@ -54,6 +54,8 @@ export async function attachPort(
 /** Ends a port; the caller writes the record. Several may be under way: what takes time is the kernel's waiting. */
 export async function detachPort(context: ControlContext, bridge: BridgeRecord, port: PortRecord): Promise<void> {
   await context.engine.call('remove-port', { port: port.number });
+  // Or it would go on with whoever gets the number next.
+  for (const session of [...context.captures.values()]) if (session.port === port.number) await session.end();
   if (port.descriptor >= 0) await context.binding.closeInBackground(port.descriptor);
   await port.writer?.close();
   if (port.kind === 'packet') context.changes.release(port.interface as string);

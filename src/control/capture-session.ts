@@ -32,6 +32,8 @@ export class CaptureSession {
   readonly number: number;
   /** Name of the bridge. */
   readonly bridge: string;
+  /** Number of the only port, -1: the whole bridge. */
+  port = -1;
   /** Frames handed out. */
   frames = 0;
   /** Frames lost because the reader was too slow; known at the end. */
@@ -64,6 +66,7 @@ export class CaptureSession {
 
   /** @param port number of the only port, -1: the whole bridge */
   async start(port: number): Promise<void> {
+    this.port = port;
     this.put(sectionHeader({ os: `Linux ${release()}`, application: 'tapbridge' }));
     for (const each of [this.record.host, ...this.record.ports.values()]) {
       if (port < 0 || port === each.number) this.interfaceOf(each.number);

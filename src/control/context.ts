@@ -2,6 +2,7 @@
 import type { Binding } from '../native/binding.js';
 import type { Netlink } from '../netlink/netlink.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
+import type { CaptureSession } from './capture-session.js';
 import { ControlError } from './control-error.js';
 import type { EngineLink } from './engine-link.js';
 import type { HostChanges } from './host-changes.js';
@@ -23,6 +24,8 @@ export interface ControlContext {
   readonly bridgeNumbers: Numbers;
   readonly portNumbers: Numbers;
   readonly bridges: Map<string, BridgeRecord>;
+  /** Running ones, by number. */
+  readonly captures: Map<number, CaptureSession>;
   /** Host ports among them. */
   readonly ports: Map<number, { bridge: BridgeRecord; port: PortRecord }>;
 }

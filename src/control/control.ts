@@ -67,7 +67,6 @@ export class Control {
   private readonly context: ControlContext;
   private readonly serial = new Serial();
   private readonly watch: PortWatch;
-  private readonly captures = new Map<number, CaptureSession>();
   private readonly captureNumbers = new Numbers(MAX_CAPTURES);
   private closing = false;
 
@@ -85,6 +84,7 @@ export class Control {
       bridgeNumbers: new Numbers(MAX_BRIDGES),
       portNumbers: new Numbers(maxPorts),
       bridges: new Map(),
+      captures: new Map(),
       ports: new Map(),
     };
     this.watch = new PortWatch(this.context, this.serial);
@@ -260,10 +260,10 @@ export class Control {
       const number = this.captureNumbers.take();
       if (number < 0) throw new ControlError('conflict', `${MAX_CAPTURES} captures are running`, 'end one first');
       const session = new CaptureSession(this.context, bridge, number, options, () => {
-        this.captures.delete(number);
+        this.context.captures.delete(number);
         this.captureNumbers.free(number);
       });
-      this.captures.set(number, session);
+      this.context.captures.set(number, session);
       await session.start(port === null ? -1 : port.number);
       return session;
     });
@@ -271,7 +271,7 @@ export class Control {
 
   /** Ends a capture by the number its session has: the reader gets what is left and the summary. */
   async endCapture(number: number): Promise<void> {
-    const session = this.captures.get(number);
+    const session = this.context.captures.get(number);
     if (session === undefined) throw new ControlError('not-found', `no capture ${number} is running`);
     await session.end();
   }
@@ -285,7 +285,7 @@ export class Control {
       this.closing = true;
       this.watch.close();
       const { context } = this;
-      for (const session of [...this.captures.values()]) await session.end();
+      for (const session of [...this.context.captures.values()]) await session.end();
       for (const bridge of [...context.bridges.values()].reverse()) {
         if (options.engineFailed === true) await this.drop([bridge.host, ...bridge.ports.values()]);
         else await this.takeDown(bridge).catch((error) => this.cannotUndo(error));
@@ -298,7 +298,7 @@ export class Control {
   }
 
   private async takeDown(bridge: BridgeRecord): Promise<void> {
-    for (const session of [...this.captures.values()]) if (session.bridge === bridge.name) await session.end();
+    for (const session of [...this.context.captures.values()]) if (session.bridge === bridge.name) await session.end();
     await Promise.all([...bridge.ports.values()].reverse().map((port) => detachPort(this.context, bridge, port)));
     await this.context.engine.call('remove-port', { port: bridge.host.number });
     if (bridge.host.descriptor >= 0) await this.context.binding.closeInBackground(bridge.host.descriptor);
@@ -338,7 +338,7 @@ export class Control {
   private onEngineEvent(event: Parameters<Parameters<EngineLink['onEvent']>[0]>[0]): void {
     const { log, ports } = this.context;
     if (event.event === 'captured') {
-      this.captures.get(event.capture)?.arrived();
+      this.context.captures.get(event.capture)?.arrived();
     } else if (event.event === 'port-failed') {
       this.watch.failed(event.port, event.errno);
     } else if (event.event === 'replay-ended') {

@@ -111,7 +111,12 @@ describeSystem('api: every route', ['root', 'tap'], () => {
     let bytes = 0;
     for await (const chunk of capture) bytes += chunk.length;
     expect(bytes).toBeGreaterThan(0);
+    const ofPort = await daemon.client.capture('tb0', { port: 'a' });
     await call('portDetach', `${tb0}/ports/a`, 204);
+    // It ends with its port, in order.
+    const before = bytes;
+    for await (const chunk of ofPort) bytes += chunk.length;
+    expect(bytes).toBeGreaterThan(before);
     await call('remove', tb0, 204);
     expect([...visited].sort()).toEqual(Object.keys(ROUTES).sort());
   });
