@@ -9,7 +9,8 @@
 
 /**
  * What a port counts: totals, outcomes, and drops with their reason (`DROP_REASONS`). `tx_partial` is none of them: segments the kernel refused
- * behind the first of their super-frame, which counts as sent.
+ * behind the first of their super-frame, which counts as sent. `tx_bytes` counts what a port was offered, taken or not: what the kernel refuses
+ * may be several frames in one piece.
  */
 export const PORT_COUNTERS = [
   'rx_frames',

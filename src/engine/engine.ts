@@ -20,6 +20,7 @@ import { Batch } from '../core/batch.js';
 import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
 import { Transmit } from '../core/transmit.js';
 import { type BurstIo, type BurstIoOptions, Status } from '../native/binding.js';
+import { errnoName } from '../native/system-error.js';
 import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { Captures } from './captures.js';
@@ -139,7 +140,7 @@ export class Engine {
     if (port.descriptor >= 0) {
       const result = this.io.add(number, port.descriptor, port.descriptorKind, port.headerBytes);
       if (result < 0) {
-        throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (errno ${-result})`);
+        throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (${errnoName(-result)})`);
       }
     }
     this.portCounters.clear(number);

@@ -123,7 +123,7 @@ describe('ports', () => {
   test('a descriptor the addon refuses is an error with its errno, and the number stays free', () => {
     const { engine, io, tap } = scripted();
     io.refuseAdd = -9;
-    expect(() => tap(3)).toThrow('the addon refused descriptor 103 for port 3 (errno 9)');
+    expect(() => tap(3)).toThrow('the addon refused descriptor 103 for port 3 (EBADF)');
     io.refuseAdd = 0;
     tap(3);
     expect(engine.table.bridge[3]).toBe(0);
