@@ -50,7 +50,10 @@ export interface ChangeBridge {
 
 /** Memory ports belong to programs that run an engine of their own. */
 export type DaemonPortKind = Exclude<PortKind, 'memory'>;
-/** up: forwarding · down: switched off, or its interface is · ended: a replay that is through */
+/**
+ * up: forwarding · down: switched off, or the interface of a `packet` port is · ended: a replay that is through.
+ * A TAP its owner sets down stays 'up': only its sends tell (`tx_port_down`).
+ */
 export type PortState = 'up' | 'down' | 'ended';
 
 export interface PortInfo {
