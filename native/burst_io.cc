@@ -65,7 +65,7 @@ bool BurstIo::sensible(const BurstLimits& limits) {
   constexpr int64_t kMebi = 1 << 20;
   return limits.arena_bytes >= kMebi && limits.arena_bytes <= 1024 * kMebi && limits.arena_bytes % 4096 == 0 &&
          limits.receive_bytes >= kSlotRoom && limits.receive_bytes <= limits.arena_bytes && limits.batch_frames >= 1 &&
-         limits.batch_frames <= 65536 && limits.burst_frames >= 1 && limits.burst_frames <= 65536 && limits.transmit_words >= 4 &&
+         limits.batch_frames <= 65536 && limits.receive_frames >= 1 && limits.receive_frames <= limits.batch_frames && limits.burst_frames >= 1 && limits.burst_frames <= 65536 && limits.transmit_words >= 4 &&
          limits.transmit_words <= 16 * kMebi && limits.max_ports >= 1 && limits.max_ports <= 65536;
 }
 
@@ -387,7 +387,7 @@ bool BurstIo::read_packet(int number, Port& port, bool trouble, int64_t budget) 
     if (!room()) {
       return false;
     }
-    const int64_t slots = std::min({budget, int64_t{kGroup}, limits_.batch_frames - frames_, (limits_.receive_bytes - end_) / kSlotRoom});
+    const int64_t slots = std::min({budget, int64_t{kGroup}, limits_.receive_frames - frames_, (limits_.receive_bytes - end_) / kSlotRoom});
     const int wanted = static_cast<int>(slots);
     const int64_t base = end_;
     const int count = read_group(port, wanted);

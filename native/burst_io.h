@@ -20,6 +20,7 @@ struct BurstLimits {
   int64_t arena_bytes = 0;
   int64_t receive_bytes = 0;
   int64_t batch_frames = 0;
+  int64_t receive_frames = 0;
   int64_t burst_frames = 0;
   int64_t transmit_words = 0;
   int64_t max_ports = 0;
@@ -79,7 +80,7 @@ class BurstIo {
   int wait(int64_t nanos);
   void poll(int64_t nanos);
   bool anything() const { return frames_ > 0 || error_pairs_ > 0 || woken_; }
-  bool room() const { return frames_ < limits_.batch_frames && limits_.receive_bytes - end_ >= kSlotRoom; }
+  bool room() const { return frames_ < limits_.receive_frames && limits_.receive_bytes - end_ >= kSlotRoom; }
   void serve();
   void look();
   void cool();

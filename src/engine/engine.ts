@@ -10,7 +10,7 @@
  * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
  * delay). Nothing refers to the arena any more, and the next receive starts over.
  *
- * Limits: 256 bridges, `maxPorts` ports, 64 frames of a port per pass, a batch of 1,024 frames, an arena of 4 MiB.
+ * Limits: 256 bridges, `maxPorts` ports, 64 frames of a port per pass, 1,024 frames received and 256 made in TypeScript per pass, an arena of 4 MiB.
  */
 import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
 import { Egress } from '../bridge/egress.js';
@@ -35,7 +35,9 @@ export function burstIoOptions(maxPorts: number): BurstIoOptions {
   return {
     arenaBytes: 4 << 20,
     receiveBytes: 2 << 20,
-    batchFrames: 1024,
+    // Whatever the ports send, there is room for ARP answers, delayed frames and ports in TypeScript.
+    batchFrames: 1280,
+    receiveFrames: 1024,
     burstFrames: 64,
     transmitWords: 1 << 15,
     maxPorts,

@@ -35,6 +35,8 @@ export interface BurstIoOptions {
   receiveBytes: number;
   /** Frames of one batch. */
   batchFrames: number;
+  /** Frames `receive` may put into it; the places behind them belong to TypeScript. */
+  receiveFrames: number;
   /** Frames one port may give to one batch. */
   burstFrames: number;
   /** Int32 words of the transmit ring. */

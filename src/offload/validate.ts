@@ -31,10 +31,15 @@ export const VnetFault = {
   checksumOffset: 9,
   /** More datagrams than the kernel takes in one UDP_L4 super-frame. */
   segments: 10,
+  /** TCP segments smaller than any MSS leaves room for. */
+  tinySegments: 11,
 } as const;
 
 /** UDP_MAX_SEGMENTS of linux/udp.h; 64 before 6.9. */
 const UDP_SEGMENTS_MAX = 128;
+
+/** TCP_MIN_GSO_SIZE of net/tcp.h: the least MSS a kernel uses (48) less the most options (40). Bounds what one super-frame can become. */
+const TCP_SIZE_MIN = 8;
 
 const ETHERNET_BYTES = 14;
 
@@ -94,6 +99,9 @@ function validateSuperFrame(
   }
   if (offset !== (isTcp ? tcp.CHECKSUM : udp.CHECKSUM)) {
     return VnetFault.checksumOffset;
+  }
+  if (isTcp && size < TCP_SIZE_MIN) {
+    return VnetFault.tinySegments;
   }
   return !isTcp && at + length - layout[Layout.payload] > size * UDP_SEGMENTS_MAX ? VnetFault.segments : VnetFault.none;
 }

@@ -108,7 +108,7 @@ describeSystem('BurstIo over TAPs', ['root', 'tap'], () => {
 
   test('fairness: a burst per port, and the port behind the last one served goes first', () => {
     bench.io.close();
-    bench = new Bench({ batchFrames: 6, burstFrames: 4 });
+    bench = new Bench({ batchFrames: 9, receiveFrames: 6, burstFrames: 4 });
     for (const port of [0, 1, 65]) tapWithStack(port, port + 2);
     for (const port of [2, 3, 67]) {
       for (let i = 0; i < 5; i++) bench.describe(port, joined(PLAIN, frame(i)));
@@ -302,7 +302,15 @@ describeSystem('BurstIo given garbage', ['root', 'tap'], () => {
   const others = [undefined, null, '1', {}, [], Symbol('x'), 1n, true, () => 0];
 
   test('options: RangeError or TypeError, nothing leaks', () => {
-    const good = { arenaBytes: 1 << 20, receiveBytes: 1 << 19, batchFrames: 8, burstFrames: 8, transmitWords: 64, maxPorts: 4 };
+    const good = {
+      arenaBytes: 1 << 20,
+      receiveBytes: 1 << 19,
+      batchFrames: 8,
+      receiveFrames: 8,
+      burstFrames: 8,
+      transmitWords: 64,
+      maxPorts: 4,
+    };
     new binding.BurstIo(good).close();
     for (const name of Object.keys(good)) {
       for (const value of [...numbers, ...others, 0, 2 ** 31 - 1]) {

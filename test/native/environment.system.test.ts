@@ -113,6 +113,7 @@ describeSystem('environments', ['root', 'tap'], () => {
       arenaBytes: 2 ** 30,
       receiveBytes: 2 ** 20,
       batchFrames: 8,
+      receiveFrames: 8,
       burstFrames: 8,
       transmitWords: 64,
       maxPorts: 4,

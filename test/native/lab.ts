@@ -23,6 +23,7 @@ const OPTIONS: BurstIoOptions = {
   arenaBytes: 8 << 20,
   receiveBytes: 6 << 20,
   batchFrames: 128,
+  receiveFrames: 128,
   burstFrames: 64,
   transmitWords: 4096,
   maxPorts: 70,

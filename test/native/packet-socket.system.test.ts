@@ -114,7 +114,7 @@ describeSystem('packet sockets on the two ends of a veth pair', ['root'], () => 
 
   test('bursts: a port gives its burst, the batch its room, and the rest stays', () => {
     bench.io.close();
-    bench = new Bench({ batchFrames: 40, burstFrames: 33 });
+    bench = new Bench({ batchFrames: 40, receiveFrames: 40, burstFrames: 33 });
     ends(true);
     for (let i = 0; i < 90; i++) bench.describe(0, joined(PLAIN, frame(i)));
     bench.send();

@@ -11,6 +11,7 @@ const io = new binding.BurstIo({
   arenaBytes: 8 << 20,
   receiveBytes: 6 << 20,
   batchFrames: BATCH,
+  receiveFrames: BATCH,
   burstFrames: 32,
   transmitWords: 4096,
   maxPorts: 4,

@@ -48,6 +48,8 @@ describe('validate (F.2)', () => {
     const length = UDP4.frame.length;
     expect(judge(UDP4, { flags: 0 })).toBe(VnetFault.noChecksum);
     expect(judge(UDP4, { gsoSize: 0 })).toBe(VnetFault.noSize);
+    expect(judge(TCP4, { gsoSize: 7 })).toBe(VnetFault.tinySegments);
+    expect(judge(TCP6, { gsoSize: 8 })).toBe(VnetFault.none);
     expect(judge(UDP4, { gsoType: vnet.GsoType.udpFragment })).toBe(VnetFault.type);
     expect(judge(UDP4, { gsoType: 2 })).toBe(VnetFault.type);
     expect(judge(UDP4, { gsoType: vnet.GsoType.udpL4 | vnet.GsoType.ecn })).toBe(VnetFault.ecn);
