@@ -82,13 +82,13 @@ describe('a port without vnet header', () => {
     for (const protocol of ['udp', 'tcp'] as const) {
       const offset = protocol === 'udp' ? udp.CHECKSUM : tcp.CHECKSUM;
       // The last payload word is the checksum of the packet without it: then the sum is all ones.
-      const data = new Uint8Array(4);
+      const data = new Uint8Array(8);
       const probe = makePacket({ protocol, payload: data }).frame;
-      data.set(probe.subarray(34 + offset, 34 + offset + 2), 2);
+      data.set(probe.subarray(34 + offset, 34 + offset + 2), 6);
       const [sent] = plain(makePacket({ protocol, payload: data, partial: true }));
       const field = (sent.bytes[34 + offset] << 8) | sent.bytes[34 + offset + 1];
       expect(field).toBe(protocol === 'udp' ? 0xffff : 0);
-      const [first] = plain(makePacket({ protocol, payload: new Uint8Array([...data, ...data]), gsoSize: 4, sequence: 1000 }));
+      const [first] = plain(makePacket({ protocol, payload: new Uint8Array([...data, ...data]), gsoSize: 8, sequence: 1000 }));
       expect((first.bytes[34 + offset] << 8) | first.bytes[34 + offset + 1]).toBe(protocol === 'udp' ? 0xffff : 0);
     }
   });
