@@ -10,6 +10,7 @@ import type { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
 import { type Log, reasonOf } from '../control/log.js';
 import { errorAnswer, json } from './answers.js';
+import { problemOf } from './problem.js';
 import { addBridgeRoutes, bridgeRoutes } from './routes-bridges.js';
 import { addCaptureRoutes, captureRoutes } from './routes-capture.js';
 import { addPortRoutes, portRoutes } from './routes-ports.js';
@@ -47,10 +48,7 @@ export function createApp(control: Control, log: Log): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result, c) => {
       if (result.success) return;
-      const { path, message } = result.error.issues[0];
-      const where = path.length === 0 ? '' : `${path.join('.')}: `;
-      const more = result.error.issues.length > 1 ? ` (and ${result.error.issues.length - 1} more)` : '';
-      return c.json({ error: { code: 'invalid' as const, message: `${where}${message}${more}` } }, 400);
+      return c.json({ error: { code: 'invalid' as const, message: problemOf(result.error) } }, 400);
     },
   });
   const limit = bodyLimit({

@@ -4,6 +4,7 @@ import { z } from '@hono/zod-openapi';
 import { ControlError } from '../control/control-error.js';
 import { reasonOf } from '../control/log.js';
 import { LOG_LEVELS } from './log.js';
+import { problemOf } from './problem.js';
 import { AttachPort, CreateBridge } from './schemas.js';
 
 const MAX_BYTES = 1 << 20;
@@ -39,6 +40,5 @@ export async function parseConfig(text: string, path: string): Promise<Config> {
   }
   const result = Config.safeParse(value);
   if (result.success) return result.data;
-  const { path: keys, message } = result.error.issues[0];
-  throw new ControlError('invalid', `${path}: ${keys.length === 0 ? '' : `${keys.join('.')}: `}${message}`, 'correct the file');
+  throw new ControlError('invalid', `${path}: ${problemOf(result.error)}`, 'correct the file');
 }

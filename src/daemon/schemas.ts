@@ -13,17 +13,17 @@ import {
 } from '../control/limits.js';
 import type * as model from '../control/model.js';
 import { flagShape } from '../control/shapes.js';
-import { BRIDGE_COUNTERS, DROP_REASONS, PORT_COUNTERS } from '../core/counters.js';
+import { BRIDGE_COUNTERS, DROP_REASONS, type DropReason, PORT_COUNTERS } from '../core/counters.js';
+import { numberAbove, numberWithin, wholeNumber } from './problem.js';
 
-const range = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
 const text = (example: string) => z.string().min(1).max(4096).openapi({ example });
 const counters = <Name extends string>(names: readonly Name[]) =>
   z.strictObject(Object.fromEntries(names.map((name) => [name, z.number()])) as Record<Name, z.ZodNumber>);
 
-const fraction = z.number().min(0).max(1);
-const micros = range(FAULT_MICROS);
+const fraction = numberWithin({ min: 0, max: 1 });
+const micros = wholeNumber(FAULT_MICROS);
 const faultShape = {
-  seed: range(FAULT_SEED),
+  seed: wholeNumber(FAULT_SEED),
   loss: fraction,
   duplicate: fraction,
   reorder: fraction,
@@ -33,7 +33,7 @@ const faultShape = {
 };
 const faults = z.strictObject(faultShape);
 const mac = text('02:00:00:00:00:01');
-const macLimit = range(MAC_LIMIT);
+const macLimit = wholeNumber(MAC_LIMIT);
 
 export const ErrorBody = z
   .strictObject({
@@ -61,11 +61,11 @@ export const BridgeInfo = z
   .openapi('Bridge') satisfies z.ZodType<model.BridgeInfo>;
 
 const bridgeSettings = {
-  mtu: range(MTU).optional(),
-  ageingSeconds: range(AGEING_SECONDS).optional(),
-  fdbLimit: range(FDB_LIMIT).optional(),
+  mtu: wholeNumber(MTU).optional(),
+  ageingSeconds: wholeNumber(AGEING_SECONDS).optional(),
+  fdbLimit: wholeNumber(FDB_LIMIT).optional(),
   arpProxy: z.boolean().optional(),
-  groupForwardMask: range(GROUP_FORWARD_MASK).optional(),
+  groupForwardMask: wholeNumber(GROUP_FORWARD_MASK).optional(),
 };
 export const CreateBridge = z
   .strictObject({
@@ -107,14 +107,16 @@ export const AttachPort = z
   .strictObject({
     port: text('web'),
     netns: text('web').optional(),
-    pid: z.int().min(1).optional(),
+    pid: wholeNumber({ min: 1 }).optional(),
     iface: text('veth0').optional(),
     capture: z.strictObject({ path: text('/tmp/out.pcapng'), format: z.enum(['pcap', 'pcapng']) }).optional(),
-    replay: z.strictObject({ path: text('/tmp/in.pcap'), speed: z.number().min(0).max(1_000_000), loop: z.boolean() }).optional(),
+    replay: z
+      .strictObject({ path: text('/tmp/in.pcap'), speed: numberWithin({ min: 0, max: 1_000_000 }), loop: z.boolean() })
+      .optional(),
     ifname: text('eth0').optional(),
     ip: text('auto').optional(),
     mac: mac.optional(),
-    mtu: range(MTU).optional(),
+    mtu: wholeNumber(MTU).optional(),
     flags: partialFlags.optional(),
     macLimit: macLimit.optional(),
     faults: faults.optional(),
@@ -123,7 +125,7 @@ export const AttachPort = z
 export const ChangePort = z
   .strictObject({
     flags: partialFlags.optional(),
-    mtu: range(MTU).optional(),
+    mtu: wholeNumber(MTU).optional(),
     macLimit: macLimit.optional(),
     faults: faults.partial().nullable().optional(),
   })
@@ -133,7 +135,7 @@ export const FdbInfo = z
   .strictObject({ mac, port: text('web'), vlan: z.number(), kind: z.enum(['learned', 'static', 'local']), age: z.number() })
   .openapi('FdbEntry') satisfies z.ZodType<model.FdbInfo>;
 export const AddFdb = z
-  .strictObject({ mac, port: text('web'), vlan: range(VLAN).optional() })
+  .strictObject({ mac, port: text('web'), vlan: wholeNumber(VLAN).optional() })
   .openapi('AddFdbEntry') satisfies z.ZodType<model.AddFdb>;
 export const NeighborInfo = z
   .strictObject({
@@ -152,17 +154,23 @@ export const CountersInfo = z
   .strictObject({
     bridge: counters(BRIDGE_COUNTERS),
     ports: z.array(z.strictObject({ port: text('web'), drops: z.number(), counters: counters(PORT_COUNTERS) })),
-    drops: counters(Object.keys(DROP_REASONS) as (keyof typeof DROP_REASONS)[]),
+    drops: counters([...(Object.keys(DROP_REASONS) as DropReason[])]),
   })
   .openapi('Counters') satisfies z.ZodType<model.CountersInfo>;
 
 export const CaptureQuery = z.strictObject({
   port: text('web').optional(),
-  snapLength: z.coerce.number().pipe(range(SNAP_LENGTH)).optional(),
-  count: z.coerce.number().pipe(z.int().min(1)).optional(),
-  duration: z.coerce.number().pipe(z.number().gt(0).max(86_400)).optional(),
+  snapLength: z.coerce.number().pipe(wholeNumber(SNAP_LENGTH)).optional(),
+  count: z.coerce
+    .number()
+    .pipe(wholeNumber({ min: 1 }))
+    .optional(),
+  duration: z.coerce
+    .number()
+    .pipe(numberAbove({ min: 0, max: 86_400 }))
+    .optional(),
 });
-export const VlanQuery = z.strictObject({ vlan: z.coerce.number().pipe(range(VLAN)).optional() });
+export const VlanQuery = z.strictObject({ vlan: z.coerce.number().pipe(wholeNumber(VLAN)).optional() });
 export const NoQuery = z.strictObject({});
 export const Removed = z.strictObject({ removed: z.number() }).openapi('Removed');
 export const Health = z.strictObject({ status: z.literal('ok') }).openapi('Health');
@@ -183,6 +191,6 @@ export const NeighborPath = z.strictObject({ bridge: name('bridge'), ip: name('i
 export const CapturePath = z.strictObject({
   capture: z.coerce
     .number()
-    .pipe(z.int().min(0))
+    .pipe(wholeNumber({ min: 0 }))
     .openapi({ param: { name: 'capture', in: 'path' }, type: 'integer' }),
 });

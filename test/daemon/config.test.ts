@@ -47,7 +47,11 @@ bridges:
   test.each([
     ['sokcet: /run/x.sock', /x\.yaml: Unrecognized key: "sokcet"/],
     ['bridges:\n  - subnet: 10.0.0.0/8', /x\.yaml: bridges\.0\.name: /],
-    ['bridges:\n  - { name: tb0, mtu: many }', /x\.yaml: bridges\.0\.mtu: /],
+    ['bridges:\n  - { name: tb0, mtu: many }', /x\.yaml: bridges\.0\.mtu must be a whole number from 68 to 65521, not a string$/],
+    ['bridges:\n  - { name: tb0, mtu: 10 }', /x\.yaml: bridges\.0\.mtu must be a whole number from 68 to 65521, not 10$/],
+    ['bridges:\n  - { name: tb0, mtu: 70000 }', /bridges\.0\.mtu must be a whole number from 68 to 65521, not 70000$/],
+    ['bridges:\n  - { name: tb0, mtu: 99.5 }', /bridges\.0\.mtu must be a whole number from 68 to 65521, not 99\.5$/],
+    ['bridges:\n  - { name: tb0, ports: [{ port: a, pid: 0 }] }', /ports\.0\.pid must be a whole number of 1 or more, not 0$/],
     ['logLevel: loud', /x\.yaml: logLevel: /],
     ['socket: [', /x\.yaml: .*line 1/],
     ['a: 1\na: 2', /x\.yaml: Map keys must be unique/],
