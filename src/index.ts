@@ -24,6 +24,8 @@ export {
   type BridgeCounters,
   DROP_REASONS,
   type DropReason,
+  INTERFACE_DROP_REASONS,
+  type InterfaceDrop,
   PORT_COUNTERS,
   type PortCounter,
   type PortCounters,

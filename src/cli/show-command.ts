@@ -2,7 +2,7 @@
 import { Argument, type Command } from 'commander';
 import type { Client } from '../client/client.js';
 import type { BridgeInfo, CountersInfo, FdbInfo, NeighborInfo, PortInfo } from '../control/model.js';
-import { DROP_REASONS, type DropReason } from '../core/counters.js';
+import { DROP_REASONS, INTERFACE_DROP_REASONS } from '../core/counters.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { print, printJson, printTable, printTitle } from './output.js';
 
@@ -141,12 +141,12 @@ async function printCounters(counters: CountersInfo): Promise<void> {
   await printDrops(counters, byCount);
 }
 
-async function printDrops(counters: CountersInfo, reasons: readonly DropReason[]): Promise<void> {
+async function printDrops(counters: CountersInfo, reasons: readonly Reason[]): Promise<void> {
   await printTable(
     [{ title: 'DROP' }, { title: 'FRAMES', align: 'right' }, { title: 'AT' }, { title: 'WHY' }],
     reasons.map((reason) => {
       const ports = counters.ports.filter(({ counters: counts }) => counts[reason] > 0).map(({ port }) => port);
-      return [reason, counters.drops[reason], shortened(ports), DROP_REASONS[reason]];
+      return [reason, counters.drops[reason], shortened(ports), REASONS[reason]];
     }),
   );
 }
@@ -158,4 +158,6 @@ function shortened(names: string[]): string {
   return names.slice(0, SHOWN_PORTS).join(',') + more;
 }
 
-const DROP_NAMES = Object.keys(DROP_REASONS) as DropReason[];
+const REASONS = { ...DROP_REASONS, ...INTERFACE_DROP_REASONS };
+type Reason = keyof typeof REASONS;
+const DROP_NAMES = Object.keys(REASONS) as Reason[];

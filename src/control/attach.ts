@@ -14,7 +14,7 @@ import { defined } from './defined.js';
 import { findUsableInterface, openInterface } from './interface-port.js';
 import { checkInterface, checkPortName, checkRange, FAULT_MICROS, FAULT_SEED, MAC_LIMIT, MTU, stationMac } from './limits.js';
 import type { AttachPort } from './model.js';
-import { type BridgeRecord, macText, type PortRecord, sameMac } from './records.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, sameMac } from './records.js';
 import type { Undo } from './undo.js';
 
 const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay'] as const;
@@ -78,7 +78,7 @@ export function engineSettings(bridge: BridgeRecord, port: PortRecord, spec = de
     mtu: port.mtu,
     macLimit: port.macLimit,
     address,
-    local: false,
+    local: port.kind === 'host',
     faults: port.faults,
   };
 }
@@ -168,6 +168,7 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     udpSegmentation: false,
     descriptor: -1,
     writer: null,
+    ...FRESH_INTERFACE,
   };
 }
 

@@ -11,7 +11,7 @@ import { ControlError } from './control-error.js';
 import { makeHostPort } from './host-port.js';
 import { AGEING_SECONDS, checkBridgeName, checkRange, FDB_LIMIT, GROUP_FORWARD_MASK, MTU } from './limits.js';
 import type { ChangeBridge, CreateBridge } from './model.js';
-import { type BridgeRecord, macText, type PortRecord } from './records.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord } from './records.js';
 import type { Undo } from './undo.js';
 
 /** @param mac of the host port; null: a random one */
@@ -57,16 +57,18 @@ export async function makeBridge(
   return bridge;
 }
 
-/** Makes the host port, also again when somebody deleted its interface. */
+/** Makes the host port, also again when somebody deleted its interface: then under its number, which nobody else got, and it goes on counting. */
 export async function addHostPort(context: ControlContext, bridge: BridgeRecord, undo: Undo): Promise<void> {
   const { host } = bridge;
-  const number = context.portNumbers.take();
+  const again = host.number >= 0;
+  const number = again ? host.number : context.portNumbers.take();
   if (number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
-  undo.add(() => context.portNumbers.free(number));
+  if (!again) undo.add(() => context.portNumbers.free(number));
   const spec = { name: bridge.name, mac: macText(bridge.mac), mtu: bridge.mtu, pool: bridge.pool };
   const made = makeHostPort(context.binding, context.netlink, undo, spec);
   await context.engine.call('add-port', {
     port: number,
+    keepCounters: again,
     settings: {
       bridge: bridge.number,
       spec: { kind: 'host', descriptor: made.descriptor, vnetHeader: true, udpSegmentation: made.udpSegmentation },
@@ -83,6 +85,7 @@ export async function addHostPort(context: ControlContext, bridge: BridgeRecord,
   host.descriptor = made.descriptor;
   host.index = made.index;
   host.udpSegmentation = made.udpSegmentation;
+  if (again) return;
   context.ports.set(number, { bridge, port: host });
   undo.add(() => void context.ports.delete(number));
 }
@@ -157,5 +160,6 @@ function hostRecord(name: string, mtu: number): PortRecord {
     udpSegmentation: false,
     descriptor: -1,
     writer: null,
+    ...FRESH_INTERFACE,
   };
 }

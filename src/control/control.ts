@@ -26,6 +26,7 @@ import { ControlError } from './control-error.js';
 import { defined } from './defined.js';
 import type { EngineLink } from './engine-link.js';
 import { HostChanges } from './host-changes.js';
+import { lookAtInterfaces } from './interface-status.js';
 import { checkRange, MAC_LIMIT, MTU, SNAP_LENGTH } from './limits.js';
 import { type Log, reasonOf, SILENT } from './log.js';
 import type {
@@ -149,12 +150,16 @@ export class Control {
   /** The host port first, then as they were attached. */
   listPorts(bridgeName: string): PortInfo[] {
     const bridge = bridgeOf(this.context, bridgeName);
-    return [bridge.host, ...bridge.ports.values()].map((port) => portInfo(bridge, port, this.context.engine.portCounters));
+    const ports = [bridge.host, ...bridge.ports.values()];
+    lookAtInterfaces(this.context, ports);
+    return ports.map((port) => portInfo(bridge, port, this.context.engine.portCounters));
   }
 
   getPort(bridgeName: string, portName: string): PortInfo {
     const bridge = bridgeOf(this.context, bridgeName);
-    return portInfo(bridge, portOf(bridge, portName), this.context.engine.portCounters);
+    const port = portOf(bridge, portName);
+    lookAtInterfaces(this.context, [port]);
+    return portInfo(bridge, port, this.context.engine.portCounters);
   }
 
   attach(bridgeName: string, request: AttachPort): Promise<PortInfo> {
@@ -196,6 +201,7 @@ export class Control {
       port.macLimit = request.macLimit ?? port.macLimit;
       port.faults = faults;
       save(this.context);
+      lookAtInterfaces(this.context, [port]);
       return portInfo(bridge, port, this.context.engine.portCounters);
     });
   }

@@ -2,7 +2,7 @@
  * What the API speaks about: plain data, the same in the daemon, its clients and `--json`. MAC addresses are 'aa:bb:cc:dd:ee:ff', IPv4
  * addresses '10.0.0.1', with their prefix '10.0.0.1/24'; times are seconds where not said otherwise; null means "there is none".
  */
-import type { BridgeCounter, DropReason, PortCounter } from '../core/counters.js';
+import type { BridgeCounter, DropReason, InterfaceDrop, PortCounter } from '../core/counters.js';
 import type { FaultSettings, PortFlags } from '../engine/protocol.js';
 import type { PortKind } from '../port/port.js';
 
@@ -51,8 +51,7 @@ export interface ChangeBridge {
 /** Memory ports belong to programs that run an engine of their own. */
 export type DaemonPortKind = Exclude<PortKind, 'memory'>;
 /**
- * up: forwarding · down: switched off, or the interface of a `packet` port is · ended: a replay that is through.
- * A TAP its owner sets down stays 'up': only its sends tell (`tx_port_down`).
+ * up: forwarding · down: switched off here, or the interface is by its owner · ended: a replay that is through.
  */
 export type PortState = 'up' | 'down' | 'ended';
 
@@ -83,7 +82,7 @@ export interface PortInfo {
   rxBytes: number;
   txFrames: number;
   txBytes: number;
-  /** Frames that ended at this port, in either direction. */
+  /** Frames that ended at this port, in either direction, those its interface dropped before the bridge saw them (`queue_drops`) included. */
   drops: number;
 }
 
@@ -155,9 +154,9 @@ export interface AddNeighbor {
 
 export interface CountersInfo {
   bridge: Record<BridgeCounter, number>;
-  ports: { port: string; drops: number; counters: Record<PortCounter, number> }[];
+  ports: { port: string; drops: number; counters: Record<PortCounter | InterfaceDrop, number> }[];
   /** Each reason summed over the ports. */
-  drops: Record<DropReason, number>;
+  drops: Record<DropReason | InterfaceDrop, number>;
 }
 
 export interface CaptureOptions {

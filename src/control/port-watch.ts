@@ -10,6 +10,7 @@ import { findLink } from '../netlink/link.js';
 import { detachPort, engineSettings } from './attach.js';
 import { addHostPort } from './bridges.js';
 import { type ControlContext, save } from './context.js';
+import { newInterface } from './interface-status.js';
 import { reasonOf } from './log.js';
 import type { BridgeRecord, PortRecord } from './records.js';
 import type { Serial } from './serial.js';
@@ -76,18 +77,15 @@ export class PortWatch {
 
   private async remake(bridge: BridgeRecord): Promise<void> {
     const { context } = this;
-    const old = bridge.host.number;
-    await context.engine.call('remove-port', { port: old });
+    await context.engine.call('remove-port', { port: bridge.host.number });
     await context.binding.closeInBackground(bridge.host.descriptor);
     bridge.host.descriptor = -1;
     bridge.host.state = 'down';
-    context.ports.delete(old);
+    newInterface(bridge.host);
     await allOrNothing(
       (error) => context.log.error({ reason: reasonOf(error) }, 'cannot undo'),
       (undo) => addHostPort(context, bridge, undo),
     );
-    // Only now: as long as the bridge has no other, its record names this number, which nobody else may get.
-    context.portNumbers.free(old);
     bridge.host.state = 'up';
     await restoreTables(context, bridge);
   }
@@ -117,7 +115,8 @@ export class PortWatch {
         await this.decide(bridge, port, 0);
       } else if (port.kind !== 'packet' || findLink(context.netlink, port.index)?.up === true) {
         await context.engine.call('remove-port', { port: port.number });
-        await context.engine.call('add-port', { port: port.number, settings: engineSettings(bridge, port) });
+        const settings = engineSettings(bridge, port);
+        await context.engine.call('add-port', { port: port.number, settings, keepCounters: true });
         this.down.delete(port.number);
         await restoreTables(context, bridge);
         port.state = 'up';

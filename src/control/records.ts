@@ -35,6 +35,11 @@ export interface PortRecord {
   descriptor: number;
   /** What a capture port writes through. */
   writer: CaptureFile | null;
+  /** As interface-status.ts last saw it; true where nobody looks. */
+  interfaceUp: boolean;
+  /** Drops of the interface's own queue, and of those the port had before. */
+  queueDrops: number;
+  queueDropsBefore: number;
 }
 
 export interface BridgeRecord {
@@ -52,6 +57,9 @@ export interface BridgeRecord {
   neighbors: { ip: number; mac: MacAddress }[];
 }
 
+/** Of a port whose interface nobody has looked at yet. */
+export const FRESH_INTERFACE = { interfaceUp: true, queueDrops: 0, queueDropsBefore: 0 };
+
 export const DROPS = Object.keys(DROP_REASONS) as DropReason[];
 
 export function macText(mac: MacAddress): string {
@@ -66,8 +74,12 @@ export function cidrText(ip: { address: number; prefix: number }): string {
   return `${formatIpv4(ip.address)}/${ip.prefix}`;
 }
 
-export function dropsOf(counters: PortCounters, port: number): number {
-  return DROPS.reduce((sum, reason) => sum + counters.get(port, PORT[reason]), 0);
+export function queueDropsOf(port: PortRecord): number {
+  return port.queueDropsBefore + port.queueDrops;
+}
+
+export function dropsOf(counters: PortCounters, port: PortRecord): number {
+  return DROPS.reduce((sum, reason) => sum + counters.get(port.number, PORT[reason]), queueDropsOf(port));
 }
 
 export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
@@ -92,7 +104,7 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: PortC
     name: port.name,
     bridge: bridge.name,
     kind: port.kind,
-    state: port.state === 'up' && !port.flags.up ? 'down' : port.state,
+    state: port.state === 'up' && !(port.flags.up && port.interfaceUp) ? 'down' : port.state,
     interface: port.interface,
     netns: port.netns,
     pid: port.pid,
@@ -108,6 +120,6 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: PortC
     rxBytes: count('rx_bytes'),
     txFrames: count('tx_frames'),
     txBytes: count('tx_bytes'),
-    drops: dropsOf(counters, port.number),
+    drops: dropsOf(counters, port),
   };
 }

@@ -1,12 +1,12 @@
 /** FDB, neighbors and counters of a bridge, with names instead of the engine's numbers. */
-import type { DropReason } from '../core/counters.js';
 import { formatIpv4, isUnicastIpv4, parseIpv4 } from '../wire/ipv4-address.js';
 import { formatMac, type MacAddress, parseMac } from '../wire/mac-address.js';
 import { type ControlContext, portOf, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
+import { lookAtInterfaces } from './interface-status.js';
 import { checkRange, stationMac, VLAN } from './limits.js';
 import type { AddFdb, AddNeighbor, CountersInfo, FdbInfo, NeighborInfo } from './model.js';
-import { type BridgeRecord, DROPS, dropsOf, macText, sameMac } from './records.js';
+import { type BridgeRecord, DROPS, dropsOf, macText, queueDropsOf, sameMac } from './records.js';
 
 export async function listFdb(context: ControlContext, bridge: BridgeRecord): Promise<FdbInfo[]> {
   const rows = await context.engine.call('list-fdb', { bridge: bridge.number });
@@ -103,13 +103,16 @@ export async function restoreTables(context: ControlContext, bridge: BridgeRecor
 
 export function countersOf(context: ControlContext, bridge: BridgeRecord): CountersInfo {
   const { portCounters, bridgeCounters } = context.engine;
-  const ports = [bridge.host, ...bridge.ports.values()].map((port) => ({
+  const all = [bridge.host, ...bridge.ports.values()];
+  lookAtInterfaces(context, all);
+  const ports = all.map((port) => ({
     port: port.name,
-    drops: dropsOf(portCounters, port.number),
-    counters: portCounters.snapshot(port.number),
+    drops: dropsOf(portCounters, port),
+    counters: { ...portCounters.snapshot(port.number), queue_drops: queueDropsOf(port) },
   }));
-  const drops = {} as Record<DropReason, number>;
-  for (const reason of DROPS) drops[reason] = ports.reduce((sum, { counters }) => sum + counters[reason], 0);
+  const drops = {} as CountersInfo['drops'];
+  for (const reason of [...DROPS, 'queue_drops'] as const)
+    drops[reason] = ports.reduce((sum, { counters }) => sum + counters[reason], 0);
   return { bridge: bridgeCounters.snapshot(bridge.number), ports, drops };
 }
 

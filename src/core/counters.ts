@@ -86,6 +86,12 @@ export const DROP_REASONS = {
 
 export type DropReason = keyof typeof DROP_REASONS;
 
+/** Drops the kernel counts at a port's interface: frames no engine ever saw, so they are no part of the conservation above. */
+export const INTERFACE_DROP_REASONS = {
+  queue_drops: "dropped by the interface's own queue before the bridge saw them",
+} as const;
+export type InterfaceDrop = keyof typeof INTERFACE_DROP_REASONS;
+
 /** A block of counters per owner (port or bridge) in one shared buffer. */
 export class Counters<Name extends string> {
   readonly values: Float64Array;

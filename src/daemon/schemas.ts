@@ -13,8 +13,17 @@ import {
 } from '../control/limits.js';
 import type * as model from '../control/model.js';
 import { flagShape } from '../control/shapes.js';
-import { BRIDGE_COUNTERS, DROP_REASONS, type DropReason, PORT_COUNTERS } from '../core/counters.js';
+import {
+  BRIDGE_COUNTERS,
+  DROP_REASONS,
+  type DropReason,
+  INTERFACE_DROP_REASONS,
+  type InterfaceDrop,
+  PORT_COUNTERS,
+} from '../core/counters.js';
 import { numberAbove, numberWithin, wholeNumber } from './problem.js';
+
+const INTERFACE_DROPS = Object.keys(INTERFACE_DROP_REASONS) as InterfaceDrop[];
 
 const text = (example: string) => z.string().min(1).max(4096).openapi({ example });
 const counters = <Name extends string>(names: readonly Name[]) =>
@@ -153,8 +162,10 @@ export const AddNeighbor = z
 export const CountersInfo = z
   .strictObject({
     bridge: counters(BRIDGE_COUNTERS),
-    ports: z.array(z.strictObject({ port: text('web'), drops: z.number(), counters: counters(PORT_COUNTERS) })),
-    drops: counters([...(Object.keys(DROP_REASONS) as DropReason[])]),
+    ports: z.array(
+      z.strictObject({ port: text('web'), drops: z.number(), counters: counters([...PORT_COUNTERS, ...INTERFACE_DROPS]) }),
+    ),
+    drops: counters([...(Object.keys(DROP_REASONS) as DropReason[]), ...INTERFACE_DROPS]),
   })
   .openapi('Counters') satisfies z.ZodType<model.CountersInfo>;
 

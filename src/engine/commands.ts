@@ -66,11 +66,12 @@ const HANDLERS: Handlers = {
     engine.removeBridge(bridge);
     return null;
   },
-  'add-port': (engine, { port, settings }) => {
+  'add-port': (engine, { port, settings, keepCounters = false }) => {
     const { bridge, flags, mtu, macLimit, address, local, faults } = settings;
     const target = bridgeOf(engine, bridge);
     const fault = faults === null ? null : new Fault(faults);
-    engine.addPort(port, makePort(engine, settings.spec), { bridge, flags: flagBits(flags, local), mtu, macLimit });
+    const attachment = { bridge, flags: flagBits(flags, local), mtu, macLimit, keepCounters };
+    engine.addPort(port, makePort(engine, settings.spec), attachment);
     engine.setFault(port, fault);
     if (address !== null) {
       const { mac, ip } = address;

@@ -64,6 +64,8 @@ export interface Attachment {
   flags: number;
   mtu: number;
   macLimit: number;
+  /** The number had this port before, and goes on counting. */
+  keepCounters?: boolean;
 }
 
 export class Engine {
@@ -145,7 +147,7 @@ export class Engine {
         throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (${errnoName(-result)})`);
       }
     }
-    this.portCounters.clear(number);
+    if (attachment.keepCounters !== true) this.portCounters.clear(number);
     this.table.bridge[number] = attachment.bridge;
     this.table.flags[number] = attachment.flags;
     this.table.mtu[number] = attachment.mtu;

@@ -85,7 +85,8 @@ export interface Commands {
   'add-bridge': [{ bridge: number; settings: BridgeSettings }, null];
   'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings> }, null];
   'remove-bridge': [{ bridge: number }, null];
-  'add-port': [{ port: number; settings: PortSettings }, null];
+  /** `keepCounters`: the port had this number before (its interface came back), and goes on counting. */
+  'add-port': [{ port: number; settings: PortSettings; keepCounters?: boolean }, null];
   'set-port': [
     { port: number; flags?: Partial<PortFlags>; mtu?: number; macLimit?: number; faults?: FaultSettings | null },
     null,

@@ -78,6 +78,7 @@ export const Ifla = {
   txQueueLength: 13,
   operState: 16,
   info: 18,
+  stats64: 23,
   netnsFd: 28,
   extMask: 29,
 } as const;

@@ -18,6 +18,7 @@ import {
   readI32,
   readU8,
   readU32,
+  readU64,
 } from './message.js';
 import { failure, type Netlink } from './netlink.js';
 
@@ -46,6 +47,8 @@ export interface Link {
   peer: number;
   /** Frames. */
   txQueueLength: number;
+  /** Frames the interface was to send and dropped since it was made. Of a TAP: what its reader never got. */
+  txDropped: number;
 }
 
 export interface VethEnd {
@@ -73,6 +76,8 @@ export interface LinkChange {
 const IFINFO_BYTES = 16;
 const IFINFO_INDEX = 4;
 const IFINFO_FLAGS = 8;
+/** rtnl_link_stats64 (include/uapi/linux/if_link.h): 64-bit numbers; rx and tx packets, bytes, errors, rx_dropped come before. */
+const STATS64_TX_DROPPED = 56;
 
 /** RTEXT_FILTER_SKIP_STATS: without the counters of the IPv6 stack, 1128 bytes for a veth instead of 1496 (kernel 6.18). */
 const SKIP_STATISTICS = 1 << 3;
@@ -172,6 +177,7 @@ export function parseLink(message: Message): Link {
   const attributes = readAttributes(payload, IFINFO_BYTES);
   const info = attributes.get(Ifla.info);
   const operState = attributes.get(Ifla.operState);
+  const statistics = attributes.get(Ifla.stats64);
   const master = attributeU32(attributes, Ifla.master, 0);
   const peer = attributeU32(attributes, Ifla.link, 0);
   return {
@@ -187,6 +193,7 @@ export function parseLink(message: Message): Link {
     master: master === 0 ? -1 : master,
     peer: peer === 0 ? -1 : peer,
     txQueueLength: attributeU32(attributes, Ifla.txQueueLength, 0),
+    txDropped: statistics === undefined ? 0 : readU64(statistics, STATS64_TX_DROPPED),
   };
 }
 

@@ -231,6 +231,12 @@ export function readI32(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at) | 0;
 }
 
+/** Exact up to 2^53. */
+export function readU64(bytes: Uint8Array, at: number): number {
+  need(bytes, at, 8);
+  return Number(viewOf(bytes).getBigUint64(at, LITTLE));
+}
+
 /** A 32-bit attribute, or `absent` when it was not sent. */
 export function attributeU32(attributes: Attributes, type: number, absent: number): number {
   const value = attributes.get(type);

@@ -61,21 +61,23 @@ const SENTENCES: Readonly<Record<string, string>> = {
 export class Netlink {
   private readonly binding: Binding;
   private readonly descriptor: Descriptor;
-  private reply = new Uint8Array(FIRST_REPLY_BYTES);
+  private reply: Uint8Array;
   private sequence = 0;
   private closed = false;
 
-  private constructor(binding: Binding, descriptor: Descriptor) {
+  private constructor(binding: Binding, descriptor: Descriptor, replyBytes: number) {
     this.binding = binding;
     this.descriptor = descriptor;
+    this.reply = new Uint8Array(replyBytes);
   }
 
   /**
    * @param netns Descriptor of the namespace to talk about, -1 for the calling thread's. It may be closed afterwards.
+   * @param replyBytes Room for an answer to begin with; a longer one is asked for again.
    * @throws SystemError EPERM without the rights to enter it.
    */
-  static open(binding: Binding, netns: Descriptor | -1 = -1): Netlink {
-    return new Netlink(binding, check(binding.openNetlink(netns, 0), 'openNetlink', 'rtnetlink'));
+  static open(binding: Binding, netns: Descriptor | -1 = -1, replyBytes = FIRST_REPLY_BYTES): Netlink {
+    return new Netlink(binding, check(binding.openNetlink(netns, 0), 'openNetlink', 'rtnetlink'), replyBytes);
   }
 
   /** Another conversation, about another namespace. @throws SystemError EPERM without the rights to enter it */

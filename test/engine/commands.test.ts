@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PORT } from '../../src/core/counters.js';
 import { execute } from '../../src/engine/commands.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type PortSettings } from '../../src/engine/protocol.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
@@ -78,6 +79,19 @@ describe('ports', () => {
     execute(engine, 'remove-port', { port: 3 });
     expect(execute(engine, 'list-fdb', { bridge: 0 })).toEqual([]);
     expect(execute(engine, 'list-neighbors', { bridge: 0 })).toEqual([]);
+  });
+
+  test('counters begin at 0, unless the port had the number before: then it goes on', () => {
+    const { engine } = new Simulation();
+    const { portCounters } = engine;
+    execute(engine, 'add-port', { port: 3, settings: TAP });
+    portCounters.add(3, PORT.rx_frames, 5);
+    execute(engine, 'remove-port', { port: 3 });
+    execute(engine, 'add-port', { port: 3, settings: TAP, keepCounters: true });
+    expect(portCounters.get(3, PORT.rx_frames)).toBe(5);
+    execute(engine, 'remove-port', { port: 3 });
+    execute(engine, 'add-port', { port: 3, settings: TAP });
+    expect(portCounters.get(3, PORT.rx_frames)).toBe(0);
   });
 
   test('the gateway’s address is local', () => {

@@ -130,6 +130,9 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
 
   test('a host port that somebody deletes is made again', async () => {
     await bridgeWithTwo();
+    // More than what a new interface says by itself.
+    expect((await a.ping({ address: '198.18.0.1', count: 30 })).received).toBe(30);
+    const before = await daemon.client.getPort('tb0', 'tb0');
     const host = daemon.namespace.interfaces().find(({ name }) => name === 'tb0');
     deleteLink(daemon.namespace.netlink, host?.index ?? -1);
     expect(
@@ -138,6 +141,57 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
     expect(
       await eventually(async () => (await a.ping({ address: '198.18.0.1', count: 1, timeoutMillis: 200 })).received === 1),
     ).toBe(true);
+    // The same port to those who watch it: it counts on.
+    const after = await daemon.client.getPort('tb0', 'tb0');
+    expect(after).toMatchObject({ state: 'up', mac: before.mac });
+    expect(after.rxFrames).toBeGreaterThan(before.rxFrames);
+  });
+
+  test('what a TAP drops because the engine is stuck is counted at its port', async () => {
+    await bridgeWithTwo();
+    expect((await a.ping({ address: '198.18.0.9', count: 1 })).received).toBe(1);
+    const queueDrops = async () => {
+      const { ports, drops } = await daemon.client.counters('tb0');
+      return [...ports.map(({ counters }) => counters.queue_drops), drops.queue_drops];
+    };
+    expect(await queueDrops()).toEqual([0, 0, 0, 0]);
+    const flood = { address: '198.18.0.9', port: 9, flows: 1, payloadBytes: 100, burst: 32, durationMillis: 5000 };
+    process.kill(daemon.pid, 'SIGSTOP');
+    await a.request('traffic-udp-send', { ...flood, frames: 3200, framesPerSecond: 0 });
+    process.kill(daemon.pid, 'SIGCONT');
+    const [, ofA, ofB, all] = await queueDrops();
+    // The ring of a TAP holds as many frames as its txqueuelen, 1000; what the host says by itself (IPv6) may be among them.
+    expect(ofA).toBeGreaterThanOrEqual(2200);
+    expect([ofB, all]).toEqual([0, ofA]);
+    const [, portA] = await daemon.client.listPorts('tb0');
+    expect(portA.drops).toBeGreaterThanOrEqual(ofA);
+    expect((await daemon.cli('show', 'tb0', 'counters')).stdout).toMatch(
+      /queue_drops +[0-9]+ +a +dropped by the interface's own queue/,
+    );
+  });
+
+  test('TAPs their owners set down are down, renamed or not; a listing outlives the namespace', async () => {
+    await bridgeWithTwo();
+    const states = async () => (await daemon.client.listPorts('tb0')).map(({ state }) => state);
+    const indexOf = (namespace: { interfaces(): { name: string; index: number }[] }, name: string) =>
+      namespace.interfaces().find((link) => link.name === name)?.index ?? -1;
+    expect(await states()).toEqual(['up', 'up', 'up']);
+    const eth0 = indexOf(a.namespace, 'eth0');
+    setLink(a.namespace.netlink, eth0, { up: false });
+    setLink(a.namespace.netlink, eth0, { name: 'lan0' });
+    expect(await states()).toEqual(['up', 'down', 'up']);
+    const tb0 = indexOf(daemon.namespace, 'tb0');
+    setLink(daemon.namespace.netlink, tb0, { up: false });
+    expect(await states()).toEqual(['down', 'down', 'up']);
+    setLink(a.namespace.netlink, eth0, { up: true });
+    setLink(daemon.namespace.netlink, tb0, { up: true });
+    expect(await states()).toEqual(['up', 'up', 'up']);
+    // Stopped, so that the listing comes before the daemon hears of the end.
+    process.kill(daemon.pid, 'SIGSTOP');
+    await b.close();
+    const listed = daemon.client.listPorts('tb0');
+    process.kill(daemon.pid, 'SIGCONT');
+    expect((await listed).map(({ name }) => name)).toEqual(expect.arrayContaining(['tb0', 'a']));
   });
 
   test('an interface of the host as a port: brought up, silent towards ARP, followed down and up, put back', async () => {
@@ -160,11 +214,16 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
     // The gateway's address has one MAC: that of the bridge's host port, not that of the interface.
     expect(a.namespace.neighbors('eth0')).toMatchObject([{ address: '198.18.0.1', mac }]);
 
+    // More than what an interface says by itself when it comes up.
+    expect((await a.ping({ address: '198.18.0.1', count: 30 })).received).toBe(30);
+    const framesBefore = (await daemon.client.getPort('tb0', 'wire')).rxFrames;
     setLink(host.netlink, wire().index, { up: false });
     expect(await eventually(async () => (await stateOf()) === 'down')).toBe(true);
     setLink(host.netlink, wire().index, { up: true });
     expect(await eventually(async () => (await stateOf()) === 'up')).toBe(true);
     expect((await a.ping({ address: '198.18.0.1', count: 2 })).received).toBe(2);
+    // It counted on.
+    expect((await daemon.client.getPort('tb0', 'wire')).rxFrames).toBeGreaterThanOrEqual(framesBefore + 2);
 
     await daemon.end('SIGKILL');
     await daemon.start();
