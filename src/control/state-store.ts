@@ -7,23 +7,14 @@
  *
  * The record is written whole to a file beside it, synced, and renamed over the old one: a reader finds the old or the new one, never a half.
  * It is written after each change that was carried out, except for changes to the host, which are recorded before. A daemon that ends in order
- * leaves an empty record.
+ * leaves an empty record, or nothing at all when the directory was made for it.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ControlError } from './control-error.js';
 import { type Log, reasonOf } from './log.js';
+import { makeDirectories, removeDirectories } from './made-directories.js';
 import { flagShape } from './shapes.js';
 import { StateLock } from './state-lock.js';
 
@@ -84,18 +75,21 @@ export class StateStore {
   readonly directory: string;
   private readonly path: string;
   private readonly lock: StateLock;
+  private readonly made: string[];
   private last = '';
 
-  private constructor(directory: string, lock: StateLock) {
+  private constructor(directory: string, lock: StateLock, made: string[]) {
     this.directory = directory;
     this.path = join(directory, 'state.json');
     this.lock = lock;
+    this.made = made;
   }
 
   /** Makes the directory if needed (mode 0700) and takes its lock. @throws ControlError */
   static open(directory: string): StateStore {
+    let made: string[];
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      made = makeDirectories(directory, 0o700);
     } catch (error) {
       throw new ControlError(
         'failed',
@@ -106,7 +100,7 @@ export class StateStore {
     if (!statSync(directory).isDirectory()) {
       throw new ControlError('invalid', `${directory} is not a directory`, 'choose another one with --state');
     }
-    return new StateStore(directory, StateLock.take(directory));
+    return new StateStore(directory, StateLock.take(directory), made);
   }
 
   /** What the daemon before this one left. One that cannot be understood is set aside, with a warning that says where. */
@@ -127,7 +121,7 @@ export class StateStore {
   }
 
   save(bridges: SavedBridge[], changes: SavedState['changes']): void {
-    const text = `${JSON.stringify({ version: VERSION, bridges, changes } satisfies SavedState, null, 1)}\n`;
+    const text = textOf(bridges, changes);
     if (text === this.last) return;
     const temporary = `${this.path}.tmp`;
     const file = openSync(temporary, 'w', 0o600);
@@ -141,8 +135,11 @@ export class StateStore {
     this.last = text;
   }
 
+  /** Gives the lock back. A directory that was made here goes again when nothing is left to remember, as if nobody had been here. */
   close(): void {
+    if (this.made.length > 0 && this.last === textOf([], [])) rmSync(this.path, { force: true });
     this.lock.release();
+    removeDirectories(this.made);
   }
 
   private setAside(): string {
@@ -154,4 +151,8 @@ export class StateStore {
       }
     }
   }
+}
+
+function textOf(bridges: SavedBridge[], changes: SavedState['changes']): string {
+  return `${JSON.stringify({ version: VERSION, bridges, changes } satisfies SavedState, null, 1)}\n`;
 }

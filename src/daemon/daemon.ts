@@ -2,7 +2,7 @@
  * The daemon: engine, model and API in one process.
  *
  *     check host ─▶ claim socket ─▶ lock state ─▶ start engine ─▶ restore ─▶ configured bridges ─▶ listen
- *     SIGTERM, SIGINT ─▶ stop listening ─▶ remove what was made, put back what was changed ─▶ clear the record ─▶ 0
+ *     SIGTERM, SIGINT ─▶ stop listening ─▶ remove what was made, put back what was changed ─▶ clear the record, remove directories ─▶ 0
  *     engine died ─▶ the same, without the engine ─▶ 1
  *
  * What can be refused is refused before anything is made. The socket listens last, so whoever can connect finds everything restored.
@@ -13,6 +13,7 @@ import { getRequestListener } from '@hono/node-server';
 import { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
 import { type Log, reasonOf } from '../control/log.js';
+import { removeDirectories } from '../control/made-directories.js';
 import { StateStore } from '../control/state-store.js';
 import { EngineThread } from '../engine/engine-thread.js';
 import { loadBinding } from '../native/binding.js';
@@ -37,9 +38,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { log } = options;
   checkHost();
   const gid = options.group === undefined ? null : groupId(options.group);
-  await claimSocket(options.socket);
+  const made = await claimSocket(options.socket);
   const binding = loadBinding();
-  const store = StateStore.open(options.state);
+  let store: StateStore | undefined;
   let engine: EngineThread | undefined;
   let control: Control | undefined;
   let server: Server | undefined;
@@ -47,6 +48,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   // From here on signals must find their way to the cleaning up below, also while starting.
   const ending = whatEnds();
   try {
+    store = StateStore.open(options.state);
     engine = await EngineThread.start(binding);
     control = await Control.start({ binding, engine, log, store });
     await makeConfigured(control, options.bridges ?? [], log);
@@ -75,8 +77,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         status = 1;
       });
     }
-    store.close();
+    store?.close();
     server?.closeAllConnections();
+    removeDirectories(made);
     ending.forget();
     clearTimeout(guard);
   }

@@ -2,21 +2,22 @@
  * The unix socket of the API. Who may connect decides who may change the network, so the socket is born with mode 0600 (by the umask at bind,
  * not by a chmod after it); with a group it is handed over only once it listens: owner and group, 0660.
  */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { ControlError } from '../control/control-error.js';
 import { reasonOf } from '../control/log.js';
+import { makeDirectories } from '../control/made-directories.js';
 import { socketPathProblem } from '../control/paths.js';
 
-/** Makes room for a new socket: refuses one somebody answers on, removes one that is left over. @throws ControlError */
-export async function claimSocket(path: string): Promise<void> {
+/** Makes room for a new socket: refuses one somebody answers on, removes one that is left over. @returns directories it made. @throws ControlError */
+export async function claimSocket(path: string): Promise<string[]> {
   const problem = socketPathProblem(path);
   if (problem !== undefined) throw new ControlError('invalid', problem, 'choose another one with --socket');
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      return makeDirectories(dirname(path), 0o755);
     } catch (error) {
       throw new ControlError(
         'failed',
@@ -24,7 +25,6 @@ export async function claimSocket(path: string): Promise<void> {
         'choose another one with --socket',
       );
     }
-    return;
   }
   if (!found.isSocket()) {
     throw new ControlError('conflict', `${path} exists and is not a socket`, 'remove it, or choose another one with --socket');
@@ -33,6 +33,7 @@ export async function claimSocket(path: string): Promise<void> {
     throw new ControlError('conflict', `a daemon runs already at ${path}`, 'stop it, or choose another socket with --socket');
   }
   rmSync(path);
+  return [];
 }
 
 /** @param gid group that may connect too, or null */

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -50,6 +50,23 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+describe('directory', () => {
+  test('one it made goes with an empty record, one that is needed or was there stays', () => {
+    const state = join(folder, 'state');
+    const run = (bridges: SavedBridge[]) => {
+      const store = StateStore.open(state);
+      store.save(bridges, []);
+      store.close();
+      return existsSync(state);
+    };
+    expect(run([])).toBe(false);
+    expect(run([BRIDGE])).toBe(true);
+    // Now it was there before.
+    expect(run([])).toBe(true);
+    expect(readdirSync(state)).toEqual(['state.json']);
+  });
+});
+
 describe('record', () => {
   test('what is saved is loaded by the next daemon, also after a crash', () => {
     const store = StateStore.open(join(folder, 'state'));
@@ -100,7 +117,7 @@ describe('lock', () => {
     ['rubbish', 'no number'],
     ['nothing', ''],
   ])('the lock of %s is taken over', (_what, text) => {
-    StateStore.open(join(folder, 'state')).close();
+    mkdirSync(join(folder, 'state'));
     writeFileSync(join(folder, 'state', 'daemon.lock'), text);
     const store = StateStore.open(join(folder, 'state'));
     expect(readFileSync(join(folder, 'state', 'daemon.lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} [0-9]+\n$`));

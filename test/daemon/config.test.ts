@@ -68,12 +68,12 @@ bridges:
 describe('socket', () => {
   test('one that somebody answers on is refused, one that is left over is removed', async () => {
     const path = join(folder, 'new', 'daemon.sock');
-    await claimSocket(path);
+    expect(await claimSocket(path)).toEqual([join(folder, 'new')]);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
     await expect(claimSocket(path)).rejects.toThrow(`a daemon runs already at ${path}`);
     await new Promise((resolve) => server.close(resolve));
-    await claimSocket(path);
+    expect(await claimSocket(path)).toEqual([]);
   });
 
   test.each([

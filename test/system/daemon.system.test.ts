@@ -1,5 +1,5 @@
 /** The daemon's whole life in a namespace of its own: bridges and ports come, carry frames, and leave nothing behind. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -78,11 +78,41 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
 
   test('SIGTERM: status 0, no interface, no socket, an empty record', async () => {
     await bridgeWithTwo();
+    await daemon.end('SIGKILL');
+    // The second daemon finds the directory; the first would take it along.
+    await daemon.start();
     expect(await daemon.end('SIGTERM')).toBe(0);
     expect([linksOf(daemon), linksOf(a), linksOf(b)]).toEqual([['lo'], ['lo'], ['lo']]);
     expect(() => statSync(daemon.socket)).toThrow('ENOENT');
     expect(() => statSync(join(daemon.state, 'daemon.lock'))).toThrow('ENOENT');
     expect(daemon.record()).toEqual({ version: 1, bridges: [], changes: [] });
+  });
+
+  test('SIGTERM: directories it made go, those that were there or are in use stay', async () => {
+    await daemon.end('SIGTERM');
+    expect(readdirSync(daemon.folder)).toEqual([]);
+    const [socket, state] = [join(daemon.folder, 'run/a/b/tb.sock'), join(daemon.folder, 'lib/c')];
+    mkdirSync(join(daemon.folder, 'lib'));
+    const another = async () => {
+      const args = ['daemon', '--socket', socket, '--state', state];
+      const program = lab.run(daemon.namespace, compiledModule('../cli/main.js'), args, { stdio: 'ignore' });
+      const status = new Promise((resolve) => program.once('close', resolve));
+      const answers = () => new Client(socket).version().then(Boolean, () => false);
+      expect(await eventually(answers)).toBe(true);
+      return async () => {
+        program.kill('SIGTERM');
+        return status;
+      };
+    };
+    const first = await another();
+    await new Client(socket).createBridge({ name: 'tb0' });
+    expect(await first()).toBe(0);
+    expect(readdirSync(daemon.folder, { recursive: true })).toEqual(['lib']);
+
+    const second = await another();
+    writeFileSync(join(daemon.folder, 'run/a/mine'), '');
+    expect(await second()).toBe(0);
+    expect(readdirSync(daemon.folder, { recursive: true }).sort()).toEqual(['lib', 'run', 'run/a', 'run/a/mine']);
   });
 
   test('SIGKILL and a new start: the same bridge, ports, addresses and pinned entries', async () => {
@@ -307,7 +337,8 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
       ['wire', false],
     ]);
     expect(linksOf(a)).toEqual(['lo', 'eth1']);
-    expect(JSON.parse(readFileSync(join(state, 'state.json'), 'utf8'))).toEqual({ version: 1, bridges: [], changes: [] });
+    // It had made the directory, and has put everything back.
+    expect(() => statSync(state)).toThrow('ENOENT');
   });
 
   test('settings: MTUs reach the interfaces, isolation and faults reach the engine', async () => {
