@@ -34,7 +34,6 @@
 
 #include "clock.h"
 #include "packet_socket.h"
-#include "raw_syscall.h"
 #include "tap.h"
 #include "vlan_tag.h"
 #include "vnet_header.h"
@@ -199,7 +198,7 @@ int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
 int BurstIo::wait(int64_t nanos) {
   const int room = static_cast<int>(events_.size());
   if (nanos == 0) {
-    return raw_epoll_look(epoll_.get(), events_.data(), room);
+    return ::epoll_wait(epoll_.get(), events_.data(), room, 0);
   }
   constexpr int64_t kSecond = 1'000'000'000;
 #ifdef SYS_epoll_pwait2
@@ -364,7 +363,7 @@ bool BurstIo::read_tap(int number, Port& port, bool trouble, int64_t budget) {
     uint8_t* const frame = arena_->start() + end_ + kTapFrameAt;
     ssize_t count;
     do {
-      count = raw_read(port.descriptor.get(), frame - header, static_cast<size_t>(header + kFrameRoom));
+      count = ::read(port.descriptor.get(), frame - header, static_cast<size_t>(header + kFrameRoom));
     } while (count < 0 && errno == EINTR);
     if (count <= header) {
       read_failed(number, port, count < 0 ? errno : EINVAL, trouble);

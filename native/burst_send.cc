@@ -6,7 +6,6 @@
 #include <cerrno>
 
 #include "burst_io.h"
-#include "raw_syscall.h"
 
 namespace tapbridge {
 
@@ -75,10 +74,10 @@ void BurstIo::send_tap(const Port& port, int word) {
   ssize_t count;
   do {
     if (descriptor[1] == 1) {
-      count = raw_write(port.descriptor.get(), arena_->start() + descriptor[2], static_cast<size_t>(descriptor[3]));
+      count = ::write(port.descriptor.get(), arena_->start() + descriptor[2], static_cast<size_t>(descriptor[3]));
     } else {
       gather(descriptor, 0);
-      count = raw_writev(port.descriptor.get(), iovecs_.data(), descriptor[1]);
+      count = ::writev(port.descriptor.get(), iovecs_.data(), descriptor[1]);
     }
   } while (count < 0 && errno == EINTR);
   if (count <= 0) {
