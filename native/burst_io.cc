@@ -11,12 +11,6 @@
 //   with VLAN tag  | 2 | vnet 12 | dst src tag rest ... the kernel moved the tag to PACKET_AUXDATA; vnet header and addresses go 4 bytes
 //                                                       down and the tag back into the gap: 24 bytes move, the payload stays
 //
-// Hot ports: with traffic, asking epoll costs as much as reading a frame. So ports that gave a frame within the last spin are read without
-// being asked for, up to seven of them, and epoll shows the others every eighth time: a frame of a port that was quiet waits for seven
-// looks at most. With more hot ports than that one epoll_wait is cheaper than the reads that find nothing, and all go through it. A hot
-// port that was empty at the last look gives one frame at the next, without the read that would find it empty again: that read is what a
-// round trip would wait for.
-//
 // Slots start at multiples of 64, so a frame always starts at 2 mod 4 with its 12-byte vnet header directly before it, and IPv4 headers are
 // aligned to 4. A slot is 1027 cache lines: an odd number, so that the heads of a group do not fall into the same cache sets.
 //
@@ -157,8 +151,6 @@ int BurstIo::remove(int64_t number) {
   if (port.polled) {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, port.descriptor.get(), nullptr);
   }
-  int* const end = std::remove(hot_, hot_ + hot_count_, static_cast<int>(number));
-  hot_count_ = static_cast<int>(end - hot_);
   port = Port{};
   return 0;
 }
@@ -170,24 +162,23 @@ int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
   woken_ = false;
   more_ = false;
 
-  hot_nanos_ = spin_nanos;
-  look();
-  now_ = monotonic_nanos();
+  poll(0);
+  int64_t now = monotonic_nanos();
   if (!anything()) {
-    const int64_t spin_end = now_ + spin_nanos;
-    while (now_ < spin_end && !anything()) {
-      look();
-      now_ = monotonic_nanos();
+    const int64_t spin_end = now + spin_nanos;
+    while (now < spin_end && !anything()) {
+      poll(0);
+      now = monotonic_nanos();
     }
-    const int64_t sleep_end = sleep_nanos < 0 ? std::numeric_limits<int64_t>::max() : now_ + sleep_nanos;
-    while (now_ < sleep_end && !anything()) {
-      poll(sleep_end - now_);
-      now_ = monotonic_nanos();
+    const int64_t sleep_end = sleep_nanos < 0 ? std::numeric_limits<int64_t>::max() : now + sleep_nanos;
+    while (now < sleep_end && !anything()) {
+      poll(sleep_end - now);
+      now = monotonic_nanos();
     }
   }
 
   auto* const status = reinterpret_cast<double*>(status_->start());
-  status[0] = static_cast<double>(now_) / 1000.0;
+  status[0] = static_cast<double>(now) / 1000.0;
   status[1] = woken_ ? 1 : 0;
   status[2] = error_pairs_;
   status[3] = static_cast<double>(end_);
@@ -264,69 +255,13 @@ void BurstIo::serve() {
     Port& port = ports_[static_cast<size_t>(number)];
     next_ = number + 1;
     const bool trouble = (trouble_[static_cast<size_t>(number) >> 6] >> (number & 63) & 1) != 0;
-    if (!read(number, port, trouble, limits_.burst_frames)) {
+    const bool goes_on = port.kind == Kind::tap ? read_tap(number, port, trouble) : read_packet(number, port, trouble);
+    if (!goes_on) {
       more_ = true;
       break;
     }
     number = ready_from(number + 1);
   }
-}
-
-// One look without sleeping: at the hot ports, or at all of them.
-void BurstIo::look() {
-  cool();
-  if (hot_nanos_ == 0 || hot_count_ == 0 || hot_count_ == kHotPorts || ++looks_ % kLooks == 0) {
-    poll(0);
-  } else {
-    read_hot();
-  }
-}
-
-// Ports that failed, or gave nothing within the last spin, are hot no longer. Before each look: were it left to read_hot, eight ports that were
-// hot once would be asked for through epoll for ever.
-void BurstIo::cool() {
-  int* const end = std::remove_if(hot_, hot_ + hot_count_, [this](int number) {
-    Port& port = ports_[static_cast<size_t>(number)];
-    port.hot = port.polled && now_ - port.last_nanos <= hot_nanos_;
-    return !port.hot;
-  });
-  hot_count_ = static_cast<int>(end - hot_);
-}
-
-void BurstIo::read_hot() {
-  int place = hot_next_ < hot_count_ ? hot_next_ : 0;
-  hot_next_ = 0;
-  for (int left = hot_count_; left > 0; left--) {
-    const int number = hot_[place];
-    Port& port = ports_[static_cast<size_t>(number)];
-    if (!read(number, port, false, port.sparse ? 1 : limits_.burst_frames)) {
-      more_ = true;
-      hot_next_ = place;
-      return;
-    }
-    place = place + 1 < hot_count_ ? place + 1 : 0;
-  }
-}
-
-// Takes note of what a read gave.
-void BurstIo::warm(int number, Port& port, int64_t before) {
-  port.sparse = frames_ == before;
-  if (port.sparse) {
-    return;
-  }
-  port.last_nanos = now_;
-  if (!port.hot && hot_count_ < kHotPorts) {
-    port.hot = true;
-    hot_[hot_count_++] = number;
-  }
-}
-
-// False when the batch or the receive area is full.
-bool BurstIo::read(int number, Port& port, bool trouble, int64_t budget) {
-  const int64_t before = frames_;
-  const bool goes_on = port.kind == Kind::tap ? read_tap(number, port, trouble, budget) : read_packet(number, port, trouble, budget);
-  warm(number, port, before);
-  return goes_on;
 }
 
 // The first ready port at or behind `port`, or -1.
@@ -354,9 +289,10 @@ void BurstIo::deliver(int port, int64_t at, int64_t length) {
   end_ = (at + length + kAlignment - 1) & -kAlignment;
 }
 
-bool BurstIo::read_tap(int number, Port& port, bool trouble, int64_t budget) {
+// False when the batch or the receive area is full.
+bool BurstIo::read_tap(int number, Port& port, bool trouble) {
   const int header = port.header_bytes;
-  for (; budget > 0; budget--) {
+  for (int64_t budget = limits_.burst_frames; budget > 0; budget--) {
     if (!room()) {
       return false;
     }
@@ -380,9 +316,9 @@ bool BurstIo::read_tap(int number, Port& port, bool trouble, int64_t budget) {
   return true;
 }
 
-bool BurstIo::read_packet(int number, Port& port, bool trouble, int64_t budget) {
+bool BurstIo::read_packet(int number, Port& port, bool trouble) {
   const int header = port.header_bytes;
-  while (budget > 0) {
+  for (int64_t budget = limits_.burst_frames; budget > 0;) {
     if (!room()) {
       return false;
     }

@@ -55,8 +55,6 @@ class BurstIo {
  private:
   static constexpr int kGroup = 32;      // messages of one recvmmsg
   static constexpr int kSendGroup = 64;  // messages of one sendmmsg
-  static constexpr int kHotPorts = 8;
-  static constexpr int kLooks = 8;  // looks at the hot ports for one at all of them
 
   struct Port {
     Descriptor descriptor;
@@ -64,9 +62,6 @@ class BurstIo {
     int header_bytes = 0;
     bool polled = false;
     int hiccups = 0;  // reads in a row that failed in a way which may pass
-    bool hot = false;
-    bool sparse = false;        // was empty when last looked at: the next look takes one frame
-    int64_t last_nanos = 0;     // when it last gave a frame
   };
 
   union Control {
@@ -82,14 +77,9 @@ class BurstIo {
   bool anything() const { return frames_ > 0 || error_pairs_ > 0 || woken_; }
   bool room() const { return frames_ < limits_.receive_frames && limits_.receive_bytes - end_ >= kSlotRoom; }
   void serve();
-  void look();
-  void cool();
-  void read_hot();
-  void warm(int number, Port& port, int64_t before);
   int ready_from(int port) const;
-  bool read(int number, Port& port, bool trouble, int64_t budget);
-  bool read_tap(int number, Port& port, bool trouble, int64_t budget);
-  bool read_packet(int number, Port& port, bool trouble, int64_t budget);
+  bool read_tap(int number, Port& port, bool trouble);
+  bool read_packet(int number, Port& port, bool trouble);
   int read_group(Port& port, int wanted);
   void deliver(int port, int64_t at, int64_t length);
   void read_failed(int number, Port& port, int error, bool trouble);
@@ -118,12 +108,6 @@ class BurstIo {
   std::vector<uint64_t> ready_;    // bit per port
   std::vector<uint64_t> trouble_;  // bit per port: EPOLLERR or EPOLLHUP
   int next_ = 0;                   // port to start with
-  int hot_[kHotPorts]{};
-  int hot_count_ = 0;
-  int hot_next_ = 0;  // place in hot_ to start with
-  unsigned looks_ = 0;
-  int64_t now_ = 0;  // when receive last read the clock
-  int64_t hot_nanos_ = 0;
   int64_t frames_ = 0;
   int64_t end_ = 0;
   int error_pairs_ = 0;

@@ -125,10 +125,7 @@ export class Fdb {
     if (words[row + PORT_AND_KIND] !== (((port + 1) << 8) | EntryKind.learned) || age > this.ageing) {
       return false;
     }
-    // Written once a second at most: a store per frame would dirty a cache line per source.
-    if (age !== 0) {
-      words[row + SEEN] = seconds;
-    }
+    words[row + SEEN] = seconds;
     return true;
   }
 
@@ -150,10 +147,7 @@ export class Fdb {
       return this.add(macLow, key, port, portLimit, seconds);
     }
     if (owner === port) {
-      // Written once a second at most (L12): a store per frame would dirty a cache line per source.
-      if (words[row + SEEN] !== seconds) {
-        words[row + SEEN] = seconds;
-      }
+      words[row + SEEN] = seconds;
       return Learned.known;
     }
     if (portLimit !== 0 && this.learnedBy[port] >= portLimit) {
