@@ -12,6 +12,7 @@
         "native/netns.cc",
         "native/packet_socket.cc",
         "native/tap.cc",
+        "native/time_slice.cc",
         "native/vlan_tag.cc",
         "native/waker.cc"
       ],
@@ -22,7 +23,17 @@
     },
     {
       "target_name": "traffic",
-      "sources": ["native/traffic/addon.cc", "native/traffic/tcp.cc", "native/traffic/udp.cc"],
+      "sources": [
+        "native/traffic/addon.cc",
+        "native/traffic/frames.cc",
+        "native/traffic/sink.cc",
+        "native/traffic/tcp.cc",
+        "native/traffic/tcp_ask.cc",
+        "native/traffic/tcp_calls.cc",
+        "native/traffic/udp.cc",
+        "native/traffic/udp_calls.cc",
+        "native/traffic/udp_echo.cc"
+      ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "<!(node -p \"require('node-api-headers').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
       "cflags_cc": ["-std=c++20", "-fexceptions", "-Wall", "-Wextra", "-Werror"],

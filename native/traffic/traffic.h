@@ -25,11 +25,13 @@ enum Cell : std::size_t {
   kReordered,        // datagrams behind a later one of their flow
   kMissing,          // sequence numbers below the highest of their flow that never came
   kForeign,          // datagrams that are not of this trial
-  kDelayMedian,      // nanoseconds from send call to receive call, one way or both
+  kDelayMedian,      // nanoseconds from send call to receive call, one way or both; of a sender, behind its schedule
   kDelayP99,
   kDelayMax,
-  kRetransmits,      // TCP segments sent again
   kCpuMicros,        // user and system time of the calling thread
+  kCorrupt,          // datagrams of this trial that are not as they were sent
+  kDropped,          // datagrams the receiving socket had no room for
+  kSystemCalls,      // that sent or received
   kCells
 };
 
@@ -70,61 +72,11 @@ inline std::int64_t thread_cpu_nanos() { return nanos(CLOCK_THREAD_CPUTIME_ID); 
 
 // An IPv4 address and port; -EINVAL for text that is none.
 int parse_address(const std::string& address, double port, sockaddr_in* out);
+// Asks for room for a burst.
+void grow_receive_buffer(int fd);
 // A socket of `type` bound to address and port, with a receive buffer for a burst. Returns the descriptor or -errno.
 int bind_socket(int type, const sockaddr_in& address);
 // Waits for `events`; 1 when they came, 0 after the timeout, or -errno.
 int wait_for(int fd, short events, std::int64_t timeout_nanos);
-
-struct UdpSend {
-  sockaddr_in target{};
-  int flows = 1;
-  int payload_bytes = 18;
-  int burst = 64;
-  std::int64_t duration_nanos = 0;
-  double frames = 0;           // 0: until the duration is over
-  double frames_per_second = 0;  // 0: as fast as the kernel takes them
-};
-struct UdpReceive {
-  int descriptor = -1;
-  int flows = 1;
-  int payload_bytes = 18;
-  std::int64_t start_nanos = 0;  // how long to wait for the first datagram
-  std::int64_t idle_nanos = 0;   // silence that ends the trial
-  std::int64_t limit_nanos = 0;  // longest trial
-};
-struct UdpEcho {
-  int descriptor = -1;
-  std::int64_t start_nanos = 0;  // how long to wait for the first datagram
-  std::int64_t idle_nanos = 0;   // silence that ends it
-};
-struct UdpAsk {
-  sockaddr_in target{};
-  int count = 1;
-  int payload_bytes = 18;
-  std::int64_t timeout_nanos = 0;  // for one answer
-};
-struct TcpSend {
-  sockaddr_in target{};
-  std::int64_t duration_nanos = 0;
-  double bytes = 0;  // 0: until the duration is over
-};
-struct TcpReceive {
-  int listener = -1;
-  std::int64_t start_nanos = 0;
-  std::int64_t idle_nanos = 0;
-};
-
-int udp_send(const UdpSend& options, double* report);
-int udp_receive(const UdpReceive& options, double* report);
-int udp_echo(const UdpEcho& options, double* report);
-int udp_ask(const UdpAsk& options, double* report);
-int tcp_send(const TcpSend& options, double* report);
-int tcp_receive(const TcpReceive& options, double* report);
-
-// Whether a value is a Float64Array with room for all cells.
-inline bool is_report(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array &&
-         value.As<Napi::TypedArray>().ElementLength() >= kCells;
-}
 
 }  // namespace traffic

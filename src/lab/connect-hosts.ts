@@ -24,15 +24,22 @@ export function plugIntoKernelBridge(
   bridgeName: string,
   mac?: string,
 ): void {
-  const port = `p-${host.name}`;
-  createVeth(
-    bridge.netlink,
-    { name: port },
-    { name: 'eth0', netns: host.namespace.descriptor, ...(mac === undefined ? {} : { mac }) },
-  );
+  makeKernelPort(bridge, bridgeName, `p-${host.name}`, host.namespace, 'eth0', mac);
+  host.namespace.configure('eth0', { address });
+}
+
+/** A port of a kernel bridge, up, and the other end of its veth pair in another namespace, down. */
+export function makeKernelPort(
+  bridge: LabNamespace,
+  bridgeName: string,
+  port: string,
+  inside: LabNamespace,
+  ifname: string,
+  mac?: string,
+): void {
+  createVeth(bridge.netlink, { name: port }, { name: ifname, netns: inside.descriptor, ...(mac === undefined ? {} : { mac }) });
   setLink(bridge.netlink, getLink(bridge.netlink, port).index, {
     master: getLink(bridge.netlink, bridgeName).index,
     up: true,
   });
-  host.namespace.configure('eth0', { address });
 }

@@ -16,11 +16,20 @@ import type {
   PingOptions,
   PingResult,
   StreamResult,
+  TcpEnd,
   ToHost,
   UdpEchoOptions,
 } from './requests.js';
 import { sendStream, serveStream } from './stream.js';
-import { loadTraffic, type Sink, type Traffic, type UdpReceiveOptions } from './traffic.js';
+import type { TcpListener, TcpStreams } from './tcp-traffic.js';
+import {
+  type FrameReceiveOptions,
+  loadTraffic,
+  type Sink,
+  type Traffic,
+  type TrafficReport,
+  type UdpReceiveOptions,
+} from './traffic.js';
 
 const NETNS = '/proc/self/fd/4';
 const ANY = '0.0.0.0';
@@ -28,8 +37,9 @@ const ANY = '0.0.0.0';
 const binding = enter();
 const streams = new Map<number, Promise<StreamResult>>();
 const udpSinks = new Map<number, Sink<UdpReceiveOptions>>();
-const echoes = new Map<number, Sink<{ startMillis: number; idleMillis: number }>>();
-const tcpSinks = new Map<number, Sink<{ startMillis: number; idleMillis: number }>>();
+const echoes = new Map<number, Sink<{ startMillis: number; idleMillis: number }, TrafficReport>>();
+const frameSinks = new Map<string, Sink<FrameReceiveOptions>>();
+const tcpListeners = new Map<number, TcpListener>();
 let loaded: Traffic | undefined;
 
 function enter(): Binding {
@@ -67,12 +77,20 @@ const handlers: { [Name in HostRequest]: (args: HostArguments<Name>) => HostAnsw
   },
   'traffic-udp-echo': ({ port, ...options }) => drain(taken(echoes, port), options),
   'traffic-udp-ask': (options) => traffic().udpAsk(options),
-  'traffic-tcp-listen': ({ port }) => {
-    tcpSinks.set(port, traffic().tcpSink(ANY, port));
+  'traffic-frame-bind': ({ ifname }) => {
+    frameSinks.set(ifname, traffic().frameSink(ifname));
     return null;
   },
-  'traffic-tcp-receive': ({ port, ...options }) => drain(taken(tcpSinks, port), options),
-  'traffic-tcp-send': (options) => traffic().tcpSend(options),
+  'traffic-frame-receive': ({ ifname, ...options }) => drain(taken(frameSinks, ifname), options),
+  'traffic-frame-send': (options) => traffic().frameSend(options),
+  'traffic-tcp-listen': ({ port, congestion = '' }) => {
+    tcpListeners.set(port, traffic().tcpListen(ANY, port, congestion));
+    return null;
+  },
+  'traffic-tcp-send': (options) => withStreams(options, (streams) => streams.send(options)),
+  'traffic-tcp-receive': (options) => withStreams(options, (streams) => streams.receive(options)),
+  'traffic-tcp-answer': ({ port, ...options }) => closing(taken(tcpListeners, port), (listener) => listener.answer(options)),
+  'traffic-tcp-ask': (options) => traffic().tcpAsk(options),
 };
 
 function traffic(): Traffic {
@@ -80,7 +98,7 @@ function traffic(): Traffic {
   return loaded;
 }
 
-function drain<Options>(sink: Sink<Options>, options: Options): ReturnType<Sink<Options>['receive']> {
+function drain<Options, Report>(sink: Sink<Options, Report>, options: Options): Report {
   try {
     return sink.receive(options);
   } finally {
@@ -88,11 +106,26 @@ function drain<Options>(sink: Sink<Options>, options: Options): ReturnType<Sink<
   }
 }
 
-/** What was prepared for a port, once. */
-function taken<Value>(prepared: Map<number, Value>, port: number): Value {
-  const value = prepared.get(port);
-  if (value === undefined) throw new Error(`nothing was prepared on port ${port}`);
-  prepared.delete(port);
+/** Opens or accepts streams, uses them, closes them. */
+function withStreams<Result>(end: TcpEnd, use: (streams: TcpStreams) => Result): Result {
+  const { address, port, streams = 1, congestion = '', startMillis = 3000 } = end;
+  if (address !== undefined) return closing(traffic().tcpConnect(address, port, streams, congestion), use);
+  return closing(taken(tcpListeners, port), (listener) => closing(listener.accept(streams, startMillis), use));
+}
+
+function closing<Open extends { close(): void }, Result>(open: Open, use: (open: Open) => Result): Result {
+  try {
+    return use(open);
+  } finally {
+    open.close();
+  }
+}
+
+/** What was prepared for a port or an interface, once. */
+function taken<Key, Value>(prepared: Map<Key, Value>, at: Key): Value {
+  const value = prepared.get(at);
+  if (value === undefined) throw new Error(`nothing was prepared on ${at}`);
+  prepared.delete(at);
   return value;
 }
 

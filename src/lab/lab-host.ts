@@ -17,8 +17,8 @@ import type {
   HostRequest,
   PingOptions,
   PingResult,
+  StreamOptions,
   StreamResult,
-  TcpSendOptions,
   ToHost,
   UdpEchoOptions,
 } from './requests.js';
@@ -88,7 +88,7 @@ export class LabHost {
   }
 
   /** Sends a stream whose bytes `tcpServe` checks, and waits for the close of the other side. */
-  tcpSend(options: TcpSendOptions): Promise<{ bytes: number; millis: number }> {
+  tcpSend(options: StreamOptions): Promise<{ bytes: number; millis: number }> {
     return this.request('tcp-send', options);
   }
 

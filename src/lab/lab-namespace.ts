@@ -1,6 +1,7 @@
 /** A network namespace of a lab, configured from outside over its own netlink conversation. */
 import { constants } from 'node:os';
 import type { Binding, Descriptor } from '../native/binding.js';
+import { check } from '../native/system-error.js';
 import { addAddress } from '../netlink/address.js';
 import { findLink, getLink, type Link, listLinks, setLink } from '../netlink/link.js';
 import { listNeighbors, type Neighbor, setPermanentNeighbor } from '../netlink/neighbor.js';
@@ -80,6 +81,25 @@ export class LabNamespace {
   /** A static ARP entry, so that resolution is no part of a measurement. */
   pinNeighbor(name: string, address: string, mac: string): void {
     setPermanentNeighbor(this.netlink, getLink(this.netlink, name).index, address, mac);
+  }
+
+  /**
+   * Calls `work` with this thread inside the namespace and goes back: sockets it opens, sysctls it writes and programs it starts are the
+   * namespace's. Nothing in it may be asynchronous, because what runs later runs outside.
+   * @throws SystemError EPERM; what `work` throws
+   */
+  inside<Result>(work: () => Result): Result {
+    const home = Netns.current(this.binding);
+    try {
+      check(this.binding.enterNetns(this.descriptor), 'setns', this.id);
+      try {
+        return work();
+      } finally {
+        check(this.binding.enterNetns(home.descriptor), 'setns', home.label);
+      }
+    } finally {
+      home.close();
+    }
   }
 
   /** Removes the namespace. Its interfaces go with the last process in it. Idempotent. */

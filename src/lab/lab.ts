@@ -10,12 +10,15 @@
  *     await lab.close();
  *
  * Invariant: whatever ends the process that made the lab (its end, an exception, SIGINT, SIGTERM), its processes end and its namespaces are removed;
- * all of the taking down that matters is synchronous, because a handler of 'exit' has no other choice. After SIGKILL the processes end by
- * themselves (their channel closes); the names stay in /run/netns until the next lab of the same prefix sweeps them.
+ * all of the taking down that matters is synchronous, because a handler of 'exit' has no other choice. After SIGKILL the hosts end by
+ * themselves (their channel closes), and the kernel ends what `start` started; the names in /run/netns and the folder stay until the
+ * next lab of the same prefix sweeps them.
  * Limit: a namespace per host, a Node process (about 45 MB) per host.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Binding, loadBinding } from '../native/binding.js';
 import { Netns } from '../netlink/netns.js';
 import { compiledModule } from './compiled.js';
@@ -28,8 +31,10 @@ const END_MILLIS = 5000;
 
 export interface RunOptions {
   env?: Record<string, string>;
-  /** Default: 'inherit' for standard output and error, nothing to read. */
+  /** Default: 'inherit'. Of standard output and error. */
   stdio?: 'inherit' | 'pipe' | 'ignore';
+  /** 'pipe': standard input stays open, for programs that end when it does. Default 'ignore': nothing to read. */
+  stdin?: 'pipe' | 'ignore';
 }
 
 export class Lab {
@@ -38,6 +43,7 @@ export class Lab {
   private readonly hosts: LabHost[] = [];
   private readonly namespaces: LabNamespace[] = [];
   private readonly programs: ChildProcess[] = [];
+  private ownFolder = '';
   private closed = false;
   private readonly onExit = (): void => this.closeNow();
   private readonly onSignal = (signal: NodeJS.Signals): void => this.interrupted(signal);
@@ -57,6 +63,7 @@ export class Lab {
     if (!/^[a-z0-9-]{1,32}$/i.test(prefix))
       throw new Error(`${JSON.stringify(prefix)} cannot be the prefix of a lab: letters, digits and dashes`);
     sweep(prefix, binding);
+    sweepFolders(prefix);
     return new Lab(prefix, binding);
   }
 
@@ -77,12 +84,19 @@ export class Lab {
     return host;
   }
 
+  /** A folder for sockets and state, removed with the lab. */
+  get folder(): string {
+    if (this.closed) throw new Error('the lab is closed');
+    if (this.ownFolder === '') this.ownFolder = mkdtempSync(join(tmpdir(), `${this.prefix}-${process.pid}-`));
+    return this.ownFolder;
+  }
+
   /** Runs a Node script inside a namespace of the lab until it ends or the lab is closed (SIGTERM, then SIGKILL). */
   run(namespace: LabNamespace, script: string, args: readonly string[], options: RunOptions = {}): ChildProcess {
     if (this.closed) throw new Error('the lab is closed');
-    const { stdio = 'inherit', env = {} } = options;
+    const { stdin = 'ignore', stdio = 'inherit', env = {} } = options;
     const program = spawn(process.execPath, [compiledModule('enter.js'), '/proc/self/fd/3', script, ...args], {
-      stdio: ['ignore', stdio, stdio, namespace.descriptor],
+      stdio: [stdin, stdio, stdio, namespace.descriptor],
       env: { ...process.env, ...env },
       // A group of its own: Ctrl-C in a terminal reaches the lab, which then takes its programs down in order.
       detached: true,
@@ -91,7 +105,30 @@ export class Lab {
     return program;
   }
 
-  /** Ends programs and processes, removes namespaces. Idempotent. */
+  /**
+   * Runs any program inside a namespace of the lab, like `run`. It has to stay in the foreground: only then is it known, and ended.
+   * Needs setpriv (util-linux), by which the kernel ends it should this process be killed.
+   * @throws Error without setpriv
+   */
+  start(namespace: LabNamespace, command: string, args: readonly string[], options: RunOptions = {}): ChildProcess {
+    if (this.closed) throw new Error('the lab is closed');
+    const { stdin = 'ignore', stdio = 'inherit', env = {} } = options;
+    const program = namespace.inside(() =>
+      spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
+        stdio: [stdin, stdio, stdio],
+        env: { ...process.env, ...env },
+        detached: true,
+      }),
+    );
+    if (program.pid === undefined) {
+      program.once('error', () => {});
+      throw new Error(`cannot start ${command}: there is no setpriv (Debian package util-linux)`);
+    }
+    this.programs.push(program);
+    return program;
+  }
+
+  /** Ends programs and processes, removes namespaces and the folder. Idempotent. */
   async close(): Promise<void> {
     const programs = this.programs.filter(alive);
     for (const program of programs) program.kill('SIGTERM');
@@ -109,6 +146,7 @@ export class Lab {
     for (const program of this.programs) if (alive(program)) program.kill('SIGKILL');
     for (const host of this.hosts) host.closeNow();
     for (const namespace of this.namespaces) namespace.close();
+    if (this.ownFolder !== '') removeFolder(this.ownFolder);
   }
 
   private interrupted(signal: NodeJS.Signals): void {
@@ -131,6 +169,27 @@ function ended(program: ChildProcess): Promise<void> {
       resolve();
     });
   });
+}
+
+/** A program killed a moment ago may still make a file in it. */
+function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 20 });
+  } catch {
+    // The next lab of this prefix sweeps what is left.
+  }
+}
+
+/** Removes folders of this user that a lab of this prefix left when it was killed: those whose process is gone. */
+function sweepFolders(prefix: string): void {
+  for (const name of readdirSync(tmpdir())) {
+    if (!name.startsWith(`${prefix}-`)) continue;
+    const pid = /^(\d+)-\w{6}$/.exec(name.slice(prefix.length + 1))?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const path = join(tmpdir(), name);
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    if (entry?.isDirectory() && entry.uid === process.getuid?.()) removeFolder(path);
+  }
 }
 
 /** Removes names that a lab of this prefix left when it was killed: those whose process is gone. */

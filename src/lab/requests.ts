@@ -1,5 +1,14 @@
 /** What a lab asks the process that lives in a host's namespace: each request with its arguments and its answer. */
-import type { TrafficReport, UdpAskOptions, UdpReceiveOptions, UdpSendOptions } from './traffic.js';
+import type { TcpAskOptions, TcpAskReport, TcpReceiveOptions, TcpSendOptions, TcpStreamsReport } from './tcp-traffic.js';
+import type {
+  DelayReport,
+  FrameReceiveOptions,
+  FrameSendOptions,
+  TrafficReport,
+  UdpAskOptions,
+  UdpReceiveOptions,
+  UdpSendOptions,
+} from './traffic.js';
 
 export interface PingOptions {
   address: string;
@@ -19,7 +28,7 @@ export interface PingResult {
   rttMicros: number[];
 }
 
-export interface TcpSendOptions {
+export interface StreamOptions {
   address: string;
   port: number;
   bytes: number;
@@ -43,6 +52,19 @@ export interface UdpEchoOptions {
   timeoutMillis?: number;
 }
 
+/** One end of streams. Which end opens them is independent of which one sends. */
+export interface TcpEnd {
+  /** To open them there; without it, they are accepted on the port that listens. */
+  address?: string;
+  port: number;
+  /** Default 1. */
+  streams?: number;
+  /** Of what opens; that of accepted streams is the listener's. Default: the namespace's own. */
+  congestion?: string;
+  /** How long to wait for a stream to accept. Default 3000. */
+  startMillis?: number;
+}
+
 export interface HostRequests {
   ping: [PingOptions, PingResult];
   /** Writes a sysctl of the namespace, e.g. net/ipv4/ip_forward. */
@@ -51,20 +73,26 @@ export interface HostRequests {
   'tcp-serve': [{ port: number }, { port: number }];
   /** The stream that came to a served port; waits for its end. */
   'tcp-result': [{ port: number }, StreamResult];
-  'tcp-send': [TcpSendOptions, { bytes: number; millis: number }];
+  'tcp-send': [StreamOptions, { bytes: number; millis: number }];
   /** Answers each datagram with itself until the host ends. */
   'udp-serve': [{ port: number }, { port: number }];
   'udp-send': [UdpEchoOptions, { sent: number; answered: number }];
   /** The traffic addon's calls. The host answers nothing else while they block. */
   'traffic-udp-bind': [{ port: number }, null];
-  'traffic-udp-receive': [{ port: number } & UdpReceiveOptions, TrafficReport];
+  'traffic-udp-receive': [{ port: number } & UdpReceiveOptions, DelayReport];
   'traffic-udp-send': [UdpSendOptions, TrafficReport];
   'traffic-udp-echo-bind': [{ port: number }, null];
   'traffic-udp-echo': [{ port: number; startMillis: number; idleMillis: number }, TrafficReport];
-  'traffic-udp-ask': [UdpAskOptions, TrafficReport];
-  'traffic-tcp-listen': [{ port: number }, null];
-  'traffic-tcp-receive': [{ port: number; startMillis: number; idleMillis: number }, TrafficReport];
-  'traffic-tcp-send': [{ address: string; port: number; durationMillis: number; bytes: number }, TrafficReport];
+  'traffic-udp-ask': [UdpAskOptions, DelayReport];
+  'traffic-frame-bind': [{ ifname: string }, null];
+  'traffic-frame-receive': [{ ifname: string } & FrameReceiveOptions, DelayReport];
+  'traffic-frame-send': [FrameSendOptions, TrafficReport];
+  /** Whoever is to accept streams or to answer questions listens first. */
+  'traffic-tcp-listen': [{ port: number; congestion?: string }, null];
+  'traffic-tcp-send': [TcpEnd & TcpSendOptions, TcpStreamsReport];
+  'traffic-tcp-receive': [TcpEnd & TcpReceiveOptions, TcpStreamsReport];
+  'traffic-tcp-answer': [{ port: number; anew: boolean; idleMillis: number }, Omit<TcpAskReport, 'delays'>];
+  'traffic-tcp-ask': [TcpAskOptions, TcpAskReport];
 }
 
 export type HostRequest = keyof HostRequests;

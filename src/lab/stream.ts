@@ -5,7 +5,7 @@
  */
 import { connect, createServer, type Server } from 'node:net';
 import { Random } from '../core/random.js';
-import type { StreamResult, TcpSendOptions } from './requests.js';
+import type { StreamOptions, StreamResult } from './requests.js';
 
 const BLOCK_BYTES = 65_521;
 /** Bytes a write hands over: two blocks and a bit, so that a write never starts where the last one did. */
@@ -62,7 +62,7 @@ export function serveStream(port: number): Promise<StreamServer> {
 }
 
 /** Sends so many bytes of the pattern and waits until the other side has closed. @throws Error of the connection */
-export function sendStream({ address, port, bytes }: TcpSendOptions): Promise<{ bytes: number; millis: number }> {
+export function sendStream({ address, port, bytes }: StreamOptions): Promise<{ bytes: number; millis: number }> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port });
     let sent = 0;

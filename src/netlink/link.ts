@@ -47,6 +47,8 @@ export interface Link {
   peer: number;
   /** Frames. */
   txQueueLength: number;
+  /** Frames the interface got since it was made. */
+  rxPackets: number;
   /** Frames the interface was to send and dropped since it was made. Of a TAP: what its reader never got. */
   txDropped: number;
 }
@@ -77,6 +79,7 @@ const IFINFO_BYTES = 16;
 const IFINFO_INDEX = 4;
 const IFINFO_FLAGS = 8;
 /** rtnl_link_stats64 (include/uapi/linux/if_link.h): 64-bit numbers; rx and tx packets, bytes, errors, rx_dropped come before. */
+const STATS64_RX_PACKETS = 0;
 const STATS64_TX_DROPPED = 56;
 
 /** RTEXT_FILTER_SKIP_STATS: without the counters of the IPv6 stack, 1128 bytes for a veth instead of 1496 (kernel 6.18). */
@@ -147,17 +150,18 @@ export function setLink(netlink: Netlink, index: number, change: LinkChange): vo
  * When the new name is taken there, the kernel moves first and only then refuses to rename, and the link is left behind there under its old name
  * (net/core/rtnetlink.c, do_setlink; seen with 6.18). So the target is asked before; only an interface that appears there at the same
  * instant can still bring this about.
+ * @param target A conversation with that namespace, where there is one already.
  * @throws SystemError EEXIST when the name is taken there; nothing has moved then
  */
-export function moveLink(netlink: Netlink, index: number, netns: Descriptor, name: string): void {
+export function moveLink(netlink: Netlink, index: number, netns: Descriptor, name: string, target?: Netlink): void {
   checkInterfaceName(name);
   const what = `move interface ${index} to the namespace as ${name}`;
-  const target = netlink.elsewhere(netns);
+  const there = target ?? netlink.elsewhere(netns);
   try {
-    if (findLink(target, name) !== undefined)
+    if (findLink(there, name) !== undefined)
       throw failure(constants.errno.EEXIST, what, name, `there is an interface ${name} in it`);
   } finally {
-    target.close();
+    if (target === undefined) there.close();
   }
   const request = linkHeader(new MessageWriter(Rtm.setLink, CHANGE), index);
   request.attributeU32(Ifla.netnsFd, netns).attributeString(Ifla.name, name);
@@ -193,6 +197,7 @@ export function parseLink(message: Message): Link {
     master: master === 0 ? -1 : master,
     peer: peer === 0 ? -1 : peer,
     txQueueLength: attributeU32(attributes, Ifla.txQueueLength, 0),
+    rxPackets: statistics === undefined ? 0 : readU64(statistics, STATS64_RX_PACKETS),
     txDropped: statistics === undefined ? 0 : readU64(statistics, STATS64_TX_DROPPED),
   };
 }

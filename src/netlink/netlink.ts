@@ -10,7 +10,7 @@
  * A socket stays in the namespace it was made in, whatever thread uses it later: that is how another namespace is configured without entering
  * it. Calls are synchronous. A round trip takes tens of microseconds, because the kernel does the work inside of the send and has the answer
  * ready when it returns; only removing a device or moving it to another namespace waits for readers of the old state (a move
- * with address, route and up: median 15 ms, at most 23 ms of 20 measured; kernel 6.18, 2 busy cores). Nothing here is called per frame.
+ * of a TAP: rcu_barrier, median 15 ms, 12 to 32 ms of 200 measured; kernel 6.18, CONFIG_HZ=250, 2 cores). Nothing here is called per frame.
  *
  * Invariants: one request is under way at a time; an answer is matched by its sequence number, so that a late one to an abandoned
  * request is never taken for the next one's; a dump that the kernel marks as interrupted by a change is repeated.

@@ -30,18 +30,19 @@ describe('a link', () => {
       master: -1,
       peer: 2,
       txQueueLength: 1000,
+      rxPackets: 13,
       txDropped: 0,
     });
   });
 
-  test('deconstruct: what its queue dropped, also beyond 32 bits; a kernel that says nothing counts as none', () => {
+  test('deconstruct: what it got and what its queue dropped, also beyond 32 bits; a kernel that says nothing counts as none', () => {
     const statistics = new Uint8Array(8 * 24);
     // rtnl_link_stats64: rx and tx of packets, bytes, errors, then rx_dropped, tx_dropped.
     new BigUint64Array(statistics.buffer).set([1n, 2n, 3n, 4n, 5n, 6n, 7n, 2n ** 32n + 8n, 9n]);
     const message = () => new MessageWriter(Rtm.newLink, 0).u32(0).u32(3).u32(0).u32(0);
     const parsed = (writer: MessageWriter) => parseLink(readMessages(writer.finish(1))[0]);
-    expect(parsed(message().attribute(Ifla.stats64, statistics)).txDropped).toBe(2 ** 32 + 8);
-    expect(parsed(message()).txDropped).toBe(0);
+    expect(parsed(message().attribute(Ifla.stats64, statistics))).toMatchObject({ rxPackets: 1, txDropped: 2 ** 32 + 8 });
+    expect(parsed(message())).toMatchObject({ rxPackets: 0, txDropped: 0 });
   });
 
   test('one that is not there is undefined', () => {

@@ -1,6 +1,6 @@
 /** A lab of two hosts with real stacks: they reach each other over a bare pair and over the kernel's bridge, and leave nothing behind. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compiledModule } from '../../src/lab/compiled.js';
 import { connectHosts, makeKernelBridge, plugIntoKernelBridge } from '../../src/lab/connect-hosts.js';
@@ -50,7 +50,8 @@ describeSystem('lab: two hosts', ['root'], () => {
     makeKernelBridge(middle, 'br0');
     plugIntoKernelBridge(a, A, middle, 'br0');
     plugIntoKernelBridge(b, B, middle, 'br0');
-    expect((await a.ping({ address: B, count: 2, intervalMillis: 1 })).received).toBe(2);
+    // The kernel may take a second to tell the bridge of a new carrier.
+    expect((await a.ping({ address: B, count: 2, intervalMillis: 1, timeoutMillis: 5000 })).received).toBe(2);
 
     const server = await b.tcpServe();
     const [sent, received] = await Promise.all([
@@ -120,127 +121,61 @@ describeSystem('lab: two hosts', ['root'], () => {
     const status = await new Promise((resolve) => program.once('close', resolve));
     expect({ status, output }).toEqual({ status: 0, output: 'hello eth0 lo\n' });
   });
+
+  test('start: a program inside a namespace; this process stays where it was', async () => {
+    const home = readlinkSync('/proc/self/ns/net');
+    const program = lab.start(a.namespace, 'readlink', ['/proc/self/ns/net'], { stdio: 'pipe' });
+    expect(readlinkSync('/proc/self/ns/net')).toBe(home);
+    let output = '';
+    program.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    const status = await new Promise((resolve) => program.once('close', resolve));
+    expect({ status, output: output.trim() }).toEqual({ status: 0, output: readlinkSync(`/proc/${a.pid}/ns/net`) });
+  });
+
+  test('inside: back again also when the work throws', () => {
+    const home = readlinkSync('/proc/thread-self/ns/net');
+    const inside = a.namespace.inside(() => readlinkSync('/proc/thread-self/ns/net'));
+    expect(inside).toBe(readlinkSync(`/proc/${a.pid}/ns/net`));
+    const failing = (): never => {
+      throw new Error('the work failed');
+    };
+    expect(() => a.namespace.inside(failing)).toThrow('the work failed');
+    expect(readlinkSync('/proc/thread-self/ns/net')).toBe(home);
+  });
 });
 
 describeSystem('lab: interrupted', ['root'], () => {
   /** Runs a lab in a process of its own until it has its namespaces, then signals it. */
-  async function interrupt(signal: NodeJS.Signals): Promise<{ end: unknown; left: string[] }> {
+  async function interrupt(signal: NodeJS.Signals): Promise<{ end: unknown; left: string[]; program: number; folder: string }> {
     const prefix = `tbint${process.pid}`;
     const script = new URL('../fixtures/open-lab.mjs', import.meta.url).pathname;
     const child = spawn(process.execPath, [script, compiledModule('lab.js'), prefix], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const said = await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve));
+    const [pid, folder] = said.toString().trim().split(' ');
+    expect(gone(Number(pid))).toBe(false);
     expect(readdirSync('/run/netns').filter((name) => name.startsWith(prefix))).toHaveLength(1);
     child.kill(signal);
     const end = await new Promise((resolve) => child.once('exit', (status, ended) => resolve(ended ?? status)));
-    return { end, left: readdirSync('/run/netns').filter((name) => name.startsWith(prefix)) };
+    return { end, left: readdirSync('/run/netns').filter((name) => name.startsWith(prefix)), program: Number(pid), folder };
   }
 
-  test('SIGINT: the namespaces are removed, and the signal ends the process', async () => {
-    expect(await interrupt('SIGINT')).toEqual({ end: 'SIGINT', left: [] });
+  test('SIGINT: programs, namespaces and the folder are removed, and the signal ends the process', async () => {
+    const { end, left, program, folder } = await interrupt('SIGINT');
+    expect({ end, left }).toEqual({ end: 'SIGINT', left: [] });
+    await expect.poll(() => gone(program)).toBe(true);
+    expect(existsSync(folder)).toBe(false);
   });
 
-  test('SIGKILL: the next lab of the same prefix removes what was left', async () => {
-    const { end, left } = await interrupt('SIGKILL');
+  test('SIGKILL: programs end; the next lab of the same prefix removes what was left', async () => {
+    const { end, left, program, folder } = await interrupt('SIGKILL');
     expect(end).toBe('SIGKILL');
+    await expect.poll(() => gone(program)).toBe(true);
     expect(left).toHaveLength(1);
+    expect(existsSync(folder)).toBe(true);
     await Lab.create(`tbint${process.pid}`).close();
     expect(existsSync(`/run/netns/${left[0]}`)).toBe(false);
-  });
-});
-
-describeSystem('traffic: self-test over a bare veth pair', ['root'], () => {
-  let lab: Lab;
-  let a: LabHost;
-  let b: LabHost;
-
-  beforeEach(async () => {
-    lab = Lab.create('tbtraffic');
-    [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
-    connectHosts(a, A, b, B);
-    await a.ping({ address: B, count: 1 });
-  });
-  afterEach(() => lab.close());
-
-  async function udp(flows: number, frames: number, expectedFlows = flows) {
-    await b.request('traffic-udp-bind', { port: 5001 });
-    const sink = b.request('traffic-udp-receive', {
-      port: 5001,
-      flows: expectedFlows,
-      payloadBytes: 18,
-      startMillis: 5000,
-      idleMillis: 300,
-      limitMillis: 10_000,
-    });
-    const sent = await a.request('traffic-udp-send', {
-      address: B,
-      port: 5001,
-      flows,
-      payloadBytes: 18,
-      burst: 32,
-      durationMillis: 10_000,
-      frames,
-      framesPerSecond: 50_000,
-    });
-    return { sent, received: await sink };
-  }
-
-  test.each([1, 8])('udp, %i flows: 0 lost, 0 reordered, 0 duplicated', async (flows) => {
-    const { sent, received } = await udp(flows, 20_000);
-    expect(sent).toMatchObject({ frames: 20_000, refused: 0 });
-    expect(received).toMatchObject({ frames: 20_000, missing: 0, reordered: 0, duplicated: 0, foreign: 0, bytes: 360_000 });
-    expect(received.delayMedianNanos).toBeGreaterThan(0);
-    expect(received.delayMaxNanos).toBeGreaterThanOrEqual(received.delayMedianNanos);
-  });
-
-  test('udp: datagrams of a flow the receiver does not expect are foreign, not received', async () => {
-    const { received } = await udp(2, 1000, 1);
-    expect(received.frames + received.foreign).toBe(1000);
-    expect(received.foreign).toBeGreaterThan(0);
-  });
-
-  test('udp: every question has its answer', async () => {
-    await b.request('traffic-udp-echo-bind', { port: 5003 });
-    const echo = b.request('traffic-udp-echo', { port: 5003, startMillis: 5000, idleMillis: 200 });
-    const asked = await a.request('traffic-udp-ask', {
-      address: B,
-      port: 5003,
-      count: 500,
-      payloadBytes: 18,
-      timeoutMillis: 2000,
-    });
-    expect(asked).toMatchObject({ frames: 500, missing: 0 });
-    expect(asked.delayMedianNanos).toBeGreaterThan(0);
-    expect((await echo).frames).toBe(500);
-  });
-
-  test('tcp: what was sent arrives', async () => {
-    await b.request('traffic-tcp-listen', { port: 5002 });
-    const sink = b.request('traffic-tcp-receive', { port: 5002, startMillis: 5000, idleMillis: 5000 });
-    const sent = await a.request('traffic-tcp-send', { address: B, port: 5002, durationMillis: 10_000, bytes: 10_000_001 });
-    expect(sent.bytes).toBe(10_000_001);
-    expect((await sink).bytes).toBe(10_000_001);
-  });
-
-  test('arguments out of range are refused', async () => {
-    const options = {
-      address: B,
-      port: 5001,
-      flows: 1,
-      payloadBytes: 18,
-      burst: 1,
-      durationMillis: 1,
-      frames: 1,
-      framesPerSecond: 0,
-    };
-    for (const bad of [
-      { payloadBytes: 17 },
-      { flows: 0 },
-      { port: 70_000 },
-      { address: 'b' },
-      { burst: 1e9 },
-      { durationMillis: -1 },
-    ]) {
-      await expect(a.request('traffic-udp-send', { ...options, ...bad })).rejects.toMatchObject({ code: 'EINVAL' });
-    }
+    expect(existsSync(folder)).toBe(false);
   });
 });
