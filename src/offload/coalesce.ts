@@ -5,8 +5,8 @@
  *     frames   [ headers 0 | payload 0 ]   [ headers 1 | payload 1 ]   [ headers 2 | payload 2 ]
  *     merged   [ vnet header, headers of 0 with new lengths ] + payload 0 + payload 1 + payload 2       (references)
  *
- * Only neighbours in the list merge: with one open group nothing is ever sent in another order than it came (G26, L30). Whether two
- * frames belong together is nine comparisons of 32-bit words, made before anything else is looked at; that a frame is mergeable at all is
+ * Only neighbours in the list merge, after the datagrams of each flow were gathered (gather.ts): a flow's order never changes (G26, L30).
+ * Whether two frames belong together is nine comparisons of 32-bit words, made before anything else is looked at; that a frame is mergeable at all is
  * asked once per group. The header checksum of every member is verified on the way, because the merged header gets a fresh one, which
  * would hide a broken one. IPv4 without tags and options only; what is not merged leaves as it is.
  *
@@ -20,6 +20,7 @@ import * as checksum from '../wire/checksum.js';
 import { Protocol } from '../wire/ipv4.js';
 import * as udp from '../wire/udp.js';
 import * as vnet from '../wire/vnet-header.js';
+import { gatherFlows } from './gather.js';
 import { emitSegments } from './segment.js';
 import { wirePackets } from './wire-packets.js';
 
@@ -177,8 +178,8 @@ function emitWhole(bytes: Uint8Array, at: number, length: number, port: number, 
 }
 
 /**
- * Emits frames order[0, count) for a `port` whose descriptor takes vnet headers, in that order: merged where that is correct, else as
- * they are. DATA_VALID may stay set on what leaves: TAPs and packet sockets ignore it (N31), and the header is shared (L4).
+ * Emits frames order[0, count) for a `port` whose descriptor takes vnet headers: datagrams of a flow gathered and merged where that is
+ * correct, all else as and where it is; `order` is left in the order of sending. DATA_VALID may stay set on what leaves: TAPs and packet sockets ignore it (N31), and the header is shared (L4).
  * @param bytes the arena, at an offset of its buffer that is a multiple of 4
  * @param ingress ports the frames came from: only frames of one merge (G20)
  * @param at arena offsets of the frames, their vnet headers directly before them
@@ -201,6 +202,10 @@ export function emitCoalesced(
 ): number {
   if (words.buffer !== bytes.buffer || words.byteOffset !== bytes.byteOffset) {
     words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  }
+  // Two datagrams of a flow can only be apart from three frames on.
+  if (uso && count > 2) {
+    gatherFlows(words, bytes, ingress, at, length, order, count);
   }
   let refused = 0;
   let index = 0;
