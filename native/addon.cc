@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "background_close.h"
 #include "burst_io_object.h"
 #include "clock.h"
 #include "environment.h"
@@ -15,6 +16,7 @@
 #include "netns.h"
 #include "packet_socket.h"
 #include "tap.h"
+#include "time_slice.h"
 #include "waker.h"
 
 namespace tapbridge {
@@ -41,7 +43,8 @@ Napi::Value open_tap_call(const Info& info) {
   if (!read_string(env, options.Get("name"), request.name) || !read_descriptor(env, options.Get("netns"), request.netns) ||
       !read_bool(env, options.Get("vnetHeader"), request.vnet_header) || !read_integer(env, options.Get("offloads"), 0, UINT32_MAX, offloads) ||
       !read_bool(env, options.Get("persistent"), request.persistent) || !read_string(env, options.Get("mode"), mode) ||
-      (mode != "create" && mode != "attach")) {
+      (mode != "create" && mode != "attach") ||
+      (options.Has("multiQueue") && !read_bool(env, options.Get("multiQueue"), request.multi_queue))) {
     return number(info, -EINVAL);
   }
   request.offloads = static_cast<unsigned>(offloads);
@@ -75,7 +78,8 @@ Napi::Value open_packet_call(const Info& info) {
   PacketRequest request;
   if (!read_string(env, options.Get("interface"), request.interface) || !read_descriptor(env, options.Get("netns"), request.netns) ||
       !read_bool(env, options.Get("vnetHeader"), request.vnet_header) || !read_bool(env, options.Get("promiscuous"), request.promiscuous) ||
-      !read_bool(env, options.Get("ignoreOutgoing"), request.ignore_outgoing)) {
+      !read_bool(env, options.Get("ignoreOutgoing"), request.ignore_outgoing) ||
+      (options.Has("fanoutWith") && !read_descriptor(env, options.Get("fanoutWith"), request.fanout_with))) {
     return number(info, -EINVAL);
   }
   return number(info, environment(info).keep(open_packet(request)));
@@ -89,21 +93,6 @@ Napi::Value close_descriptor_call(const Info& info) {
   return number(info, environment(info).release(descriptor) ? 0 : -EBADF);
 }
 
-// close(2) on a thread of libuv's pool. A descriptor that is still here when the environment ends is closed with its worker.
-class CloseWorker : public Napi::AsyncWorker {
- public:
-  CloseWorker(Napi::Env env, Descriptor descriptor)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), descriptor_(std::move(descriptor)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-  void Execute() override { descriptor_.reset(); }
-  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), 0)); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  Descriptor descriptor_;
-};
-
 Napi::Value close_in_background_call(const Info& info) {
   const Napi::Env env = info.Env();
   int descriptor = -1;
@@ -114,11 +103,7 @@ Napi::Value close_in_background_call(const Info& info) {
     refused.Resolve(Napi::Number::New(env, read ? -EBADF : -EINVAL));
     return refused.Promise();
   }
-  // The worker deletes itself when it is done.
-  auto* worker = new CloseWorker(env, std::move(mine));
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  return BackgroundClose::start(env, std::move(mine));
 }
 
 Napi::Value open_netns_call(const Info& info) {
@@ -194,6 +179,11 @@ Napi::Value icmp_echo_call(const Info& info) {
   return number(info, icmp_echo(address, static_cast<uint16_t>(sequence), static_cast<int>(payload), timeout));
 }
 
+Napi::Value set_time_slice_call(const Info& info) {
+  int64_t micros = 0;
+  return number(info, read_integer(info.Env(), info[0], 1, 1'000'000, micros) ? set_time_slice(micros * 1000) : -EINVAL);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>().release());
   const auto define = [&](const char* name, Napi::Value (*call)(const Info&)) { exports.Set(name, Napi::Function::New(env, call, name)); };
@@ -213,6 +203,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("netlinkRead", netlink_read_call);
   define("monotonicMicros", monotonic_micros_call);
   define("wake", wake_call);
+  define("setTimeSlice", set_time_slice_call);
   define("icmpEcho", icmp_echo_call);
   return exports;
 }

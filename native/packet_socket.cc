@@ -1,6 +1,7 @@
 #include "packet_socket.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -17,6 +18,10 @@
 // include/uapi/linux/if_packet.h since Linux 6.4; older headers lack it.
 #ifndef PACKET_VNET_HDR_SZ
 #define PACKET_VNET_HDR_SZ 24
+#endif
+// Since Linux 5.11: a group has one hook of its own, to which what its sockets asked for by PACKET_IGNORE_OUTGOING means nothing.
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
 
 namespace tapbridge {
@@ -67,6 +72,32 @@ int configure(int socket, const PacketRequest& request, int index) {
   return 0;
 }
 
+// Until it has joined its group a socket would hear every frame that another of the group hears too.
+int set_deaf(int socket, bool deaf) {
+  if (!deaf) {
+    return set_option(socket, SOL_SOCKET, SO_DETACH_FILTER, 0);
+  }
+  sock_filter nothing[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+  const sock_fprog program{1, nothing};
+  return ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : -errno;
+}
+
+// Puts the socket into the group of `leader`, which is made when there is none yet. Frames are dealt by the same hash that deals them to the
+// queues of a TAP, whatever their direction.
+int join_fanout(int socket, int leader, bool ignore_outgoing) {
+  const int kind = PACKET_FANOUT_HASH | (ignore_outgoing ? PACKET_FANOUT_FLAG_IGNORE_OUTGOING : 0);
+  const int made = set_option(leader, SOL_PACKET, PACKET_FANOUT, (kind | PACKET_FANOUT_FLAG_UNIQUEID) << 16);
+  if (made < 0 && made != -EALREADY) {
+    return made;
+  }
+  int group = 0;
+  socklen_t bytes = sizeof group;
+  if (::getsockopt(leader, SOL_PACKET, PACKET_FANOUT, &group, &bytes) != 0) {
+    return -errno;
+  }
+  return set_option(socket, SOL_PACKET, PACKET_FANOUT, (group & 0xffff) | kind << 16);
+}
+
 }  // namespace
 
 int open_packet(const PacketRequest& request) {
@@ -91,7 +122,10 @@ int open_packet(const PacketRequest& request) {
     return -errno;
   }
   const int index = query.ifr_ifindex;
-  const int result = configure(socket.get(), request, index);
+  int result = configure(socket.get(), request, index);
+  if (result == 0 && request.fanout_with >= 0) {
+    result = set_deaf(socket.get(), true);
+  }
   if (result < 0) {
     return result;
   }
@@ -106,6 +140,15 @@ int open_packet(const PacketRequest& request) {
   int pending = 0;
   socklen_t bytes = sizeof pending;
   ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &pending, &bytes);
+  if (request.fanout_with >= 0) {
+    result = join_fanout(socket.get(), request.fanout_with, request.ignore_outgoing);
+    if (result == 0) {
+      result = set_deaf(socket.get(), false);
+    }
+    if (result < 0) {
+      return result;
+    }
+  }
   return socket.release();
 }
 

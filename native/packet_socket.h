@@ -11,6 +11,8 @@ struct PacketRequest {
   bool vnet_header = false;
   bool promiscuous = false;
   bool ignore_outgoing = false;
+  // A socket of the same interface to share its frames with: each frame goes to one of the two, a flow always to the same. -1: none.
+  int fanout_with = -1;
 };
 
 // A non-blocking descriptor or -errno.

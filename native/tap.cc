@@ -100,7 +100,8 @@ int open_tap(const TapRequest& request) {
   }
   ifreq query{};
   std::memcpy(query.ifr_name, request.name.data(), request.name.size());
-  const int flags = IFF_TAP | IFF_NO_PI | (request.vnet_header ? IFF_VNET_HDR : 0) | (request.create ? IFF_TUN_EXCL : 0);
+  const int flags = IFF_TAP | IFF_NO_PI | (request.vnet_header ? IFF_VNET_HDR : 0) | (request.create ? IFF_TUN_EXCL : 0) |
+                    (request.multi_queue ? IFF_MULTI_QUEUE : 0);
   query.ifr_flags = static_cast<short>(flags);
   if (::ioctl(tap.get(), TUNSETIFF, &query) != 0) {
     // With IFF_TUN_EXCL the kernel says EBUSY for "a device of this name exists" (tun_set_iff).

@@ -12,6 +12,8 @@ struct TapRequest {
   unsigned offloads = 0;
   bool persistent = false;
   bool create = false;
+  // Several descriptors of one interface, a queue each: `create` makes the first, `attach` each further one.
+  bool multi_queue = false;
 };
 
 // A non-blocking descriptor or -errno.

@@ -22,6 +22,7 @@ export {
   BRIDGE_COUNTERS,
   type BridgeCounter,
   type BridgeCounters,
+  type CounterView,
   DROP_REASONS,
   type DropReason,
   INTERFACE_DROP_REASONS,
@@ -34,6 +35,7 @@ export { Random } from './core/random.js';
 export { Transmit } from './core/transmit.js';
 export { flagBits } from './engine/commands.js';
 export { type Attachment, burstIoOptions, Engine, type EngineOptions } from './engine/engine.js';
+export { EngineGroup, type EngineGroupOptions } from './engine/engine-group.js';
 export { EngineThread, type EngineThreadOptions } from './engine/engine-thread.js';
 export * from './engine/protocol.js';
 export { SimulatedIo } from './engine/simulated-io.js';

@@ -39,8 +39,9 @@ export class ArpProxy {
   private readonly notices: Notices;
   private readonly counters: BridgeCounters;
   private readonly portCounters: PortCounters;
-  private readonly tokens: Float64Array;
-  private readonly refilled: Float64Array;
+  /** By port: answers given that count against the limit still, and when that was last reckoned (microseconds). */
+  private readonly spent: Float64Array;
+  private readonly reckoned: Float64Array;
 
   constructor(
     bridge: number,
@@ -51,6 +52,7 @@ export class ArpProxy {
     notices: Notices,
     counters: BridgeCounters,
     portCounters: PortCounters,
+    answers: ArrayBuffer | SharedArrayBuffer = new ArrayBuffer(2 * 8 * ports.capacity),
   ) {
     this.bridge = bridge;
     this.enabled = enabled;
@@ -60,8 +62,8 @@ export class ArpProxy {
     this.notices = notices;
     this.counters = counters;
     this.portCounters = portCounters;
-    this.tokens = new Float64Array(ports.capacity).fill(ANSWER_BURST);
-    this.refilled = new Float64Array(ports.capacity);
+    this.spent = new Float64Array(answers, 0, ports.capacity);
+    this.reckoned = new Float64Array(answers, 8 * ports.capacity, ports.capacity);
   }
 
   /** Restricts learning and answering to a subnet; null lifts it. */
@@ -166,11 +168,13 @@ export class ArpProxy {
   }
 
   private takeToken(port: number, now: number): boolean {
-    const earned = ((now - this.refilled[port]) * ANSWERS_PER_SECOND) / 1_000_000;
-    this.refilled[port] = now;
-    const tokens = Math.min(ANSWER_BURST, this.tokens[port] + earned);
-    this.tokens[port] = tokens >= 1 ? tokens - 1 : tokens;
-    return tokens >= 1;
+    // Two threads may read the same state: one of their answers is then not counted. That is no reason for a lock.
+    const earned = (Math.max(0, now - this.reckoned[port]) * ANSWERS_PER_SECOND) / 1_000_000;
+    const spent = Math.max(0, this.spent[port] - earned);
+    const granted = spent <= ANSWER_BURST - 1;
+    this.reckoned[port] = now;
+    this.spent[port] = granted ? spent + 1 : spent;
+    return granted;
   }
 
   /** A4: unicast to the asker, from and about the owner. */

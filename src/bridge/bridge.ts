@@ -25,9 +25,8 @@ import { EntryKind, Fdb, fdbKey, Learned } from './fdb.js';
 import { NeighborTable } from './neighbor-table.js';
 import { Notices } from './notices.js';
 import { Flag, type PortTable } from './port-table.js';
-
-/** Neighbors a bridge remembers at most. */
-const NEIGHBOR_LIMIT = 8192;
+import { SharedFdb } from './shared-fdb.js';
+import { NEIGHBOR_LIMIT, type Sharing, sharedNeighbors } from './sharing.js';
 
 /** No port: flood. */
 const UNKNOWN = -1;
@@ -60,28 +59,47 @@ export class Bridge {
   private readonly counters: BridgeCounters;
   private readonly portCounters: PortCounters;
   private groupForwardMask = 0;
+  /** Whether this thread alone removes rows of the tables; so it is with one thread. */
+  private readonly keeper: boolean;
 
-  constructor(index: number, options: BridgeOptions, ports: PortTable, counters: BridgeCounters, portCounters: PortCounters) {
+  /** @param sharing what several threads have of this bridge in common; null: it is one thread's alone */
+  constructor(
+    index: number,
+    options: BridgeOptions,
+    ports: PortTable,
+    counters: BridgeCounters,
+    portCounters: PortCounters,
+    sharing: Sharing | null = null,
+  ) {
+    const { fdbLimit, ageingSeconds, arpProxy } = options;
     this.index = index;
+    this.keeper = sharing === null || sharing.keeper;
     this.ports = ports;
     this.counters = counters;
     this.portCounters = portCounters;
-    this.fdb = new Fdb(options.fdbLimit, options.ageingSeconds, ports.capacity);
-    this.neighbors = new NeighborTable(NEIGHBOR_LIMIT);
-    this.arp = new ArpProxy(index, options.arpProxy, ports, this.fdb, this.neighbors, this.notices, counters, portCounters);
+    if (sharing === null) {
+      this.fdb = new Fdb(fdbLimit, ageingSeconds, ports.capacity);
+      this.neighbors = new NeighborTable(NEIGHBOR_LIMIT);
+    } else {
+      this.fdb = new SharedFdb(sharing.memory.fdb, fdbLimit, ageingSeconds, ports.capacity);
+      this.neighbors = new NeighborTable(NEIGHBOR_LIMIT, sharedNeighbors(sharing.memory));
+    }
+    const answers = sharing?.memory.answers;
+    this.arp = new ArpProxy(index, arpProxy, ports, this.fdb, this.neighbors, this.notices, counters, portCounters, answers);
     this.configure(options);
   }
 
-  configure(options: Partial<BridgeOptions>): void {
+  /** @param memory of a larger FDB, when threads share it and the one there is does not hold the new limit */
+  configure(options: Partial<BridgeOptions>, memory?: SharedArrayBuffer): void {
     if (options.ageingSeconds !== undefined) {
       this.fdb.ageing = options.ageingSeconds;
-      if (options.ageingSeconds === 0) {
+      if (options.ageingSeconds === 0 && this.keeper) {
         // L11: always flood, what was learned before included.
         this.fdb.flush();
       }
     }
     if (options.fdbLimit !== undefined) {
-      this.fdb.setLimit(options.fdbLimit);
+      this.fdb.setLimit(options.fdbLimit, memory, this.keeper);
     }
     if (options.arpProxy !== undefined) {
       this.arp.enabled = options.arpProxy;
@@ -252,6 +270,9 @@ export class Bridge {
 
   /** Frees expired entries, a slice at a time. Call about once a second; every row is seen within about ten calls. */
   sweep(seconds: number): void {
+    if (!this.keeper) {
+      return;
+    }
     const aged = this.fdb.sweep(Math.ceil(this.fdb.rows / 10), seconds);
     this.counters.add(this.index, BRIDGE.fdb_aged, aged);
     this.neighbors.sweep(Math.ceil(this.neighbors.rows / 10), seconds);
@@ -259,6 +280,9 @@ export class Bridge {
 
   /** Forgets what a port taught and, with `all`, everything it was known for; the neighbors behind these addresses too (L17, A14). */
   forgetPort(port: number, all: boolean): void {
+    if (!this.keeper) {
+      return;
+    }
     // One FDB lookup a neighbor, not one walk over the neighbors for each of up to 65,536 MACs. As of second 0 nothing has expired:
     // neighbors of expired entries are forgotten too.
     this.neighbors.removeWhere((macLow, macHigh) => {

@@ -9,6 +9,9 @@
  * - An expired entry found by a lookup counts as absent (L15); `sweep` frees it later, a slice of the table per tick, so no pass of
  *   the engine ever walks the whole table.
  *
+ * One thread uses it; several use a SharedFdb each over the same memory (shared-fdb.ts). What changes the table is between `lock` and
+ * `unlock`, which are nothing here.
+ *
  * Why not a Map: a key would be a string or BigInt per frame. Why not two tables (static, learned): one probe per lookup.
  */
 import { Table } from '../core/table.js';
@@ -16,6 +19,12 @@ import { Table } from '../core/table.js';
 const ROW_SHIFT = 2;
 const PORT_AND_KIND = 2;
 const SEEN = 3;
+/** Rows of a walk over the whole table between two moments in which other threads get in. */
+const SLICE_WORDS = 256 << ROW_SHIFT;
+/** The layout for shared-fdb.ts, as that of a table. */
+export const FDB_ROW = { shift: ROW_SHIFT, portAndKind: PORT_AND_KIND, seen: SEEN } as const;
+/** Static and local entries at most, where nobody says otherwise. */
+export const STATIC_LIMIT = 4096;
 
 /** Kinds of entries, in the low byte of the port word. */
 export const EntryKind = { learned: 1, static: 2, local: 3 } as const;
@@ -41,38 +50,50 @@ export interface FdbEntry {
 }
 
 export class Fdb {
-  /** Learned entries. */
-  learned = 0;
   /** Seconds; 0 turns learning off. */
   ageing: number;
   /** Port a moved entry was on before the last `learn` that returned `moved`. */
   movedFrom = -1;
   /** Learned entries at most. */
-  private limit: number;
-  private readonly staticLimit: number;
-  private table: Table;
-  /** Learned entries of each port. */
-  private readonly learnedBy: Int32Array;
-  private sweepAt = 0;
+  protected limit: number;
+  protected readonly staticLimit: number;
+  protected table: Table;
+  /** Learned entries of each port, and behind the last port of all. */
+  protected learnedBy: Int32Array;
+  protected readonly ports: number;
+  protected sweepAt = 0;
 
   /**
    * @param limit learned entries at most
    * @param staticLimit static and local entries at most
    * @param ports number of ports of the engine
    */
-  constructor(limit: number, ageing: number, ports: number, staticLimit = 4096) {
+  constructor(
+    limit: number,
+    ageing: number,
+    ports: number,
+    staticLimit = STATIC_LIMIT,
+    table = new Table(limit + staticLimit, ROW_SHIFT),
+    learnedBy: Int32Array = new Int32Array(ports + 1),
+  ) {
     this.limit = limit;
     this.staticLimit = staticLimit;
     this.ageing = ageing;
-    this.table = new Table(limit + staticLimit, ROW_SHIFT);
-    this.learnedBy = new Int32Array(ports);
+    this.ports = ports;
+    this.table = table;
+    this.learnedBy = learnedBy;
+  }
+
+  /** Learned entries. */
+  get learned(): number {
+    return this.learnedBy[this.ports];
   }
 
   /**
    * Changes how many learned entries there may be. Those there are stay, also when they are more: nothing new is then learned until enough
    * have aged. A larger table is filled anew, so this is for settings, not for the loop.
    */
-  setLimit(limit: number): void {
+  setLimit(limit: number, _memory?: SharedArrayBuffer, _keeper?: boolean): void {
     this.limit = limit;
     if (limit + this.staticLimit <= this.table.limit) {
       return;
@@ -80,13 +101,7 @@ export class Fdb {
     const old = this.table;
     this.table = new Table(limit + this.staticLimit, ROW_SHIFT);
     this.sweepAt = 0;
-    for (let row = 0; row < old.words.length; row += 1 << ROW_SHIFT) {
-      if (old.used(row)) {
-        const copy = this.table.insert(old.words[row], old.words[row + 1]);
-        this.table.words[copy + PORT_AND_KIND] = old.words[row + PORT_AND_KIND];
-        this.table.words[copy + SEEN] = old.words[row + SEEN];
-      }
-    }
+    this.fill(this.table, old);
   }
 
   /** Port of an address, or -1. */
@@ -139,48 +154,52 @@ export class Fdb {
     const word = words[row + PORT_AND_KIND];
     const owner = (word >>> 8) - 1;
     if ((word & 0xff) !== EntryKind.learned) {
-      return owner === port ? Learned.known : (word & 0xff) === EntryKind.local ? Learned.local : Learned.pinned;
+      return pinned(word, port);
     }
-    if (this.expired(row, seconds)) {
-      // Absent (L15): it comes back as a new address, within the limits, and is no move.
-      this.removeRow(row);
-      return this.add(macLow, key, port, portLimit, seconds);
-    }
-    if (owner === port) {
-      words[row + SEEN] = seconds;
+    const expired = this.expired(row, seconds);
+    if (owner === port && !expired) {
+      this.table.set(row + SEEN, seconds);
       return Learned.known;
     }
-    if (portLimit !== 0 && this.learnedBy[port] >= portLimit) {
-      // Or a port could collect any number of addresses by taking them from others.
+    // Of others' addresses too, or a port could collect any number by taking them. An expired one is absent (L15): it comes back as a new
+    // address, within the limits, and is no move.
+    const own = this.learnedBy[port] - (owner === port ? 1 : 0);
+    if ((portLimit !== 0 && own >= portLimit) || (expired && this.learned > this.limit)) {
       return Learned.full;
     }
-    words[row + SEEN] = seconds;
-    words[row + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
+    this.table.set(row + SEEN, seconds);
+    this.table.set(row + PORT_AND_KIND, ((port + 1) << 8) | EntryKind.learned);
     this.learnedBy[owner]--;
     this.learnedBy[port]++;
     this.movedFrom = owner;
-    return Learned.moved;
+    return expired ? Learned.added : Learned.moved;
   }
 
   /** Sets a static or local entry, replacing what was there. Returns false when the table has no room for it. */
   pin(macLow: number, key: number, port: number, kind: EntryKind): boolean {
-    this.remove(macLow, key);
-    if (this.table.size - this.learned >= this.staticLimit) {
-      return false;
+    const { table } = this;
+    table.lock();
+    const known = table.find(macLow, key);
+    if (known >= 0) {
+      this.removeRow(known);
     }
-    const row = this.table.insert(macLow, key);
-    this.table.words[row + PORT_AND_KIND] = ((port + 1) << 8) | kind;
-    return true;
+    const fits = table.size - this.learned < this.staticLimit;
+    if (fits) {
+      table.set(table.insert(macLow, key) + PORT_AND_KIND, ((port + 1) << 8) | kind);
+    }
+    table.unlock();
+    return fits;
   }
 
   /** Forgets an address, whatever its kind. Returns whether it was known. */
   remove(macLow: number, key: number): boolean {
+    this.table.lock();
     const row = this.table.find(macLow, key);
-    if (row < 0) {
-      return false;
+    if (row >= 0) {
+      this.removeRow(row);
     }
-    this.removeRow(row);
-    return true;
+    this.table.unlock();
+    return row >= 0;
   }
 
   /** Forgets what a port taught; with `all`, its static and local entries too (L17). Returns how many. */
@@ -198,11 +217,15 @@ export class Fdb {
     if (this.learned === 0) {
       return 0;
     }
-    const words = this.table.words;
-    const end = words.length;
+    const { table } = this;
+    const end = table.words.length;
     let removed = 0;
+    table.lock();
     for (let step = 0; step < rows; step++) {
       const row = this.sweepAt;
+      if (row % SLICE_WORDS === 0) {
+        table.breathe();
+      }
       if (this.expired(row, seconds)) {
         // Another row may have moved here: look again before going on.
         this.removeRow(row);
@@ -211,6 +234,7 @@ export class Fdb {
         this.sweepAt = row + (1 << ROW_SHIFT) === end ? 0 : row + (1 << ROW_SHIFT);
       }
     }
+    table.unlock();
     return removed;
   }
 
@@ -221,22 +245,20 @@ export class Fdb {
 
   /** Every live entry: for listings, not for the loop. */
   *entries(seconds: number): Generator<FdbEntry> {
-    const words = this.table.words;
+    const { table } = this;
+    const { words } = table;
     for (let row = 0; row < words.length; row += 1 << ROW_SHIFT) {
-      const word = words[row + PORT_AND_KIND];
-      const kind = (word & 0xff) as EntryKind;
-      if (word === 0 || this.expired(row, seconds)) {
+      if (!table.used(row)) {
         continue;
       }
-      const key = words[row + 1];
-      yield {
-        macHigh: key & 0xffff,
-        macLow: words[row],
-        vlan: key >>> 16,
-        port: (word >>> 8) - 1,
-        kind,
-        seen: words[row + SEEN],
-      };
+      table.lock();
+      const expired = this.expired(row, seconds);
+      const [macLow, key, word, seen] = words.subarray(row, row + (1 << ROW_SHIFT));
+      table.unlock();
+      if (word !== 0 && !expired) {
+        const kind = (word & 0xff) as EntryKind;
+        yield { macHigh: key & 0xffff, macLow, vlan: key >>> 16, port: (word >>> 8) - 1, kind, seen };
+      }
     }
   }
 
@@ -248,12 +270,23 @@ export class Fdb {
       return Learned.full;
     }
     const row = this.table.insert(macLow, key);
-    const words = this.table.words;
-    words[row + PORT_AND_KIND] = ((port + 1) << 8) | EntryKind.learned;
-    words[row + SEEN] = seconds;
-    this.learned++;
+    this.table.set(row + SEEN, seconds);
+    this.table.set(row + PORT_AND_KIND, ((port + 1) << 8) | EntryKind.learned);
     this.learnedBy[port]++;
+    this.learnedBy[this.ports]++;
     return Learned.added;
+  }
+
+  /** Puts all that `from` holds into a larger table. */
+  protected fill(to: Table, from: Table): void {
+    const { words } = from;
+    for (let row = 0; row < words.length; row += 1 << ROW_SHIFT) {
+      if (from.used(row)) {
+        const copy = to.insert(words[row], words[row + 1]);
+        to.set(copy + SEEN, words[row + SEEN]);
+        to.set(copy + PORT_AND_KIND, words[row + PORT_AND_KIND]);
+      }
+    }
   }
 
   private expired(row: number, seconds: number): boolean {
@@ -262,9 +295,14 @@ export class Fdb {
   }
 
   private removeWhere(matches: (word: number) => boolean): number {
-    const words = this.table.words;
+    const { table } = this;
+    const { words } = table;
     let removed = 0;
+    table.lock();
     for (let row = 0; row < words.length; ) {
+      if (row % SLICE_WORDS === 0) {
+        table.breathe();
+      }
       if (words[row + PORT_AND_KIND] !== 0 && matches(words[row + PORT_AND_KIND])) {
         this.removeRow(row);
         removed++;
@@ -272,15 +310,24 @@ export class Fdb {
         row += 1 << ROW_SHIFT;
       }
     }
+    table.unlock();
     return removed;
   }
 
   private removeRow(row: number): void {
     const word = this.table.words[row + PORT_AND_KIND];
     if ((word & 0xff) === EntryKind.learned) {
-      this.learned--;
       this.learnedBy[(word >>> 8) - 1]--;
+      this.learnedBy[this.ports]--;
     }
     this.table.remove(row);
   }
+}
+
+/** What becomes of the source address of a static or local entry. */
+export function pinned(word: number, port: number): Learned {
+  if ((word >>> 8) - 1 === port) {
+    return Learned.known;
+  }
+  return (word & 0xff) === EntryKind.local ? Learned.local : Learned.pinned;
 }

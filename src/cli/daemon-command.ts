@@ -1,13 +1,17 @@
 /** daemon: the thing systemd starts */
 import { Command, Option } from 'commander';
 import { DEFAULT_SOCKET, DEFAULT_STATE } from '../control/paths.js';
+import { MAX_THREADS } from '../engine/protocol.js';
 import { run } from './command.js';
+import { UsageError } from './failure.js';
+import { wholeNumber } from './values.js';
 
 interface DaemonOptions {
   socket?: string;
   state?: string;
   config?: string;
   group?: string;
+  threads?: string;
   logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -16,8 +20,9 @@ export function daemonCommand(): Command {
     .description('run the daemon in the foreground; SIGTERM ends it and removes what it made')
     .option('--socket <path>', `where it listens (or TAPBRIDGE_SOCKET; default: ${DEFAULT_SOCKET})`)
     .option('--state <dir>', `where it keeps what must survive a crash (default: ${DEFAULT_STATE})`)
-    .option('--config <file>', 'YAML: socket, state, group, logLevel, and bridges to make at start')
+    .option('--config <file>', 'YAML: socket, state, group, threads, logLevel, and bridges to make at start')
     .option('--group <group>', 'a group that may use the socket, too (default: only its owner)')
+    .option('--threads <n>', `engine threads, 1 to ${MAX_THREADS} (default: 1)`)
     .addOption(new Option('--log-level <level>', 'default: info').choices(['debug', 'info', 'warn', 'error', 'silent']))
     .action((options: DaemonOptions) =>
       run('daemon', async () => {
@@ -30,10 +35,17 @@ export function daemonCommand(): Command {
           socket: options.socket ?? config.socket ?? (process.env['TAPBRIDGE_SOCKET'] || DEFAULT_SOCKET),
           state: options.state ?? config.state ?? DEFAULT_STATE,
           group: options.group ?? config.group,
+          threads: options.threads === undefined ? config.threads : threadCount(options.threads),
           bridges: config.bridges,
           log,
         });
         process.exit(status);
       }),
     );
+}
+
+function threadCount(text: string): number {
+  const threads = wholeNumber('--threads', text);
+  if (threads < 1 || threads > MAX_THREADS) throw new UsageError(`--threads must be from 1 to ${MAX_THREADS}, not ${text}`);
+  return threads;
 }

@@ -56,7 +56,7 @@ export async function detachPort(context: ControlContext, bridge: BridgeRecord, 
   await context.engine.call('remove-port', { port: port.number });
   // Or it would go on with whoever gets the number next.
   for (const session of [...context.captures.values()]) if (session.port === port.number) await session.end();
-  if (port.descriptor >= 0) await context.binding.closeInBackground(port.descriptor);
+  await closePort(context, port);
   await port.writer?.close();
   if (port.kind === 'packet') context.changes.release(port.interface as string);
   forget(context, bridge, port);
@@ -66,6 +66,14 @@ export async function detachPort(context: ControlContext, bridge: BridgeRecord, 
   const dies = (mac: MacAddress) =>
     gone.some((entry) => sameMac(entry.mac, mac)) || (port.mac !== null && sameMac(port.mac, mac));
   bridge.neighbors = bridge.neighbors.filter((entry) => !dies(entry.mac));
+}
+
+/** Closes the descriptors of a port; the last one of a TAP takes the interface with it. */
+export async function closePort({ binding }: ControlContext, port: PortRecord): Promise<void> {
+  if (port.descriptor < 0) return;
+  await Promise.all([port.descriptor, ...port.queues].map((each) => binding.closeInBackground(each)));
+  port.descriptor = -1;
+  port.queues = [];
 }
 
 /** How the engine is told of a port; also when it is added again after its interface was down. */
@@ -122,8 +130,8 @@ export function checkFaults(faults: FaultSettings): void {
 }
 
 function descriptorSpec(port: PortRecord): PortSpec {
-  const { descriptor, offloads: vnetHeader, udpSegmentation } = port;
-  return { kind: port.kind === 'packet' ? 'packet' : 'tap', descriptor, vnetHeader, udpSegmentation };
+  const { descriptor, queues, offloads: vnetHeader, udpSegmentation } = port;
+  return { kind: port.kind === 'packet' ? 'packet' : 'tap', descriptor, queues, vnetHeader, udpSegmentation };
 }
 
 function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
@@ -167,6 +175,7 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     offloads: false,
     udpSegmentation: false,
     descriptor: -1,
+    queues: [],
     writer: null,
     ...FRESH_INTERFACE,
   };
@@ -241,11 +250,13 @@ function openContainer(
       throw new ControlError('invalid', what, "name a container's, or attach an interface with --iface");
     }
     const gateway = bridge.pool === null ? null : bridge.pool.gateway;
-    const spec = { ifname, mac: macText(port.mac as never), mtu: port.mtu, ip: port.ip, gateway };
+    const threads = context.engine.threads ?? 1;
+    const spec = { ifname, mac: macText(port.mac as never), mtu: port.mtu, ip: port.ip, gateway, threads };
     const made = makeContainerPort(context.binding, context.netlink, netns, undo, spec);
     port.interface = ifname;
     port.identity = netns.identity;
     port.descriptor = made.descriptor;
+    port.queues = made.queues;
     port.udpSegmentation = made.udpSegmentation;
     port.offloads = true;
   } finally {
@@ -277,11 +288,12 @@ function openHostInterface(
   }
   undo.add(() => context.changes.release(name));
   context.changes.hold(name, link.up, () => save(context));
-  const made = openInterface(context.binding, name);
-  undo.add(() => void context.binding.closeDescriptor(made.descriptor));
+  const made = openInterface(context.binding, name, context.engine.threads ?? 1);
+  for (const each of [made.descriptor, ...made.queues]) undo.add(() => void context.binding.closeDescriptor(each));
   port.interface = name;
   port.index = link.index;
   port.descriptor = made.descriptor;
+  port.queues = made.queues;
   port.offloads = made.vnetHeader;
   port.udpSegmentation = made.udpSegmentation;
 }

@@ -64,14 +64,21 @@ export async function addHostPort(context: ControlContext, bridge: BridgeRecord,
   const number = again ? host.number : context.portNumbers.take();
   if (number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
   if (!again) undo.add(() => context.portNumbers.free(number));
-  const spec = { name: bridge.name, mac: macText(bridge.mac), mtu: bridge.mtu, pool: bridge.pool };
+  const threads = context.engine.threads ?? 1;
+  const spec = { name: bridge.name, mac: macText(bridge.mac), mtu: bridge.mtu, pool: bridge.pool, threads };
   const made = makeHostPort(context.binding, context.netlink, undo, spec);
   await context.engine.call('add-port', {
     port: number,
     keepCounters: again,
     settings: {
       bridge: bridge.number,
-      spec: { kind: 'host', descriptor: made.descriptor, vnetHeader: true, udpSegmentation: made.udpSegmentation },
+      spec: {
+        kind: 'host',
+        descriptor: made.descriptor,
+        queues: made.queues,
+        vnetHeader: true,
+        udpSegmentation: made.udpSegmentation,
+      },
       flags: host.flags,
       mtu: bridge.mtu,
       macLimit: host.macLimit,
@@ -83,6 +90,7 @@ export async function addHostPort(context: ControlContext, bridge: BridgeRecord,
   undo.add(async () => void (await context.engine.call('remove-port', { port: number })));
   host.number = number;
   host.descriptor = made.descriptor;
+  host.queues = made.queues;
   host.index = made.index;
   host.udpSegmentation = made.udpSegmentation;
   if (again) return;
@@ -159,6 +167,7 @@ function hostRecord(name: string, mtu: number): PortRecord {
     offloads: true,
     udpSegmentation: false,
     descriptor: -1,
+    queues: [],
     writer: null,
     ...FRESH_INTERFACE,
   };

@@ -22,6 +22,8 @@ export interface ContainerPortSpec {
   ip: { address: number; prefix: number } | null;
   /** int32, or null for no default route. */
   gateway: number | null;
+  /** Engine threads that are to read it. */
+  threads: number;
 }
 
 /** @throws ControlError not-found, saying which namespaces there are */
@@ -51,11 +53,11 @@ export function makeContainerPort(binding: Binding, here: Netlink, netns: Netns,
       );
     }
     const temporary = `tb${randomBytes(4).toString('hex')}`;
-    const tap = openTap(binding, temporary);
-    undo.add(() => void binding.closeDescriptor(tap.descriptor));
+    const tap = openTap(binding, temporary, spec.threads);
+    for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
     const { index } = getLink(here, temporary);
     setLink(here, index, { mac: spec.mac, mtu: spec.mtu });
-    moveLink(here, index, netns.descriptor, spec.ifname);
+    moveLink(here, index, netns.descriptor, spec.ifname, there);
     configure(there, spec);
     return tap;
   } finally {

@@ -18,7 +18,7 @@ import { Netlink } from '../netlink/netlink.js';
 import { Netns } from '../netlink/netns.js';
 import { formatIpv4, parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
-import { attachPort, checkFaults, detachPort, setPortMtu } from './attach.js';
+import { attachPort, checkFaults, closePort, detachPort, setPortMtu } from './attach.js';
 import { checkSettings, makeBridge, settingsOf } from './bridges.js';
 import { CaptureSession } from './capture-session.js';
 import { bridgeOf, type ControlContext, portOf, save } from './context.js';
@@ -307,7 +307,7 @@ export class Control {
     for (const session of [...this.context.captures.values()]) if (session.bridge === bridge.name) await session.end();
     await Promise.all([...bridge.ports.values()].reverse().map((port) => detachPort(this.context, bridge, port)));
     await this.context.engine.call('remove-port', { port: bridge.host.number });
-    if (bridge.host.descriptor >= 0) await this.context.binding.closeInBackground(bridge.host.descriptor);
+    await closePort(this.context, bridge.host);
     this.context.ports.delete(bridge.host.number);
     this.context.portNumbers.free(bridge.host.number);
     await this.context.engine.call('remove-bridge', { bridge: bridge.number });
@@ -317,8 +317,8 @@ export class Control {
 
   /** Takes ports down whose engine is gone. */
   private async drop(ports: readonly PortRecord[]): Promise<void> {
-    const { binding, changes } = this.context;
-    await Promise.all(ports.map(({ descriptor }) => descriptor >= 0 && binding.closeInBackground(descriptor)));
+    const { changes } = this.context;
+    await Promise.all(ports.map((port) => closePort(this.context, port)));
     for (const { kind, interface: name, writer } of ports) {
       if (kind === 'packet') changes.release(name as string);
       await writer?.close();

@@ -18,7 +18,7 @@ export function makeHostPort(
   binding: Binding,
   netlink: Netlink,
   undo: Undo,
-  spec: { name: string; mac: string; mtu: number; pool: AddressPool | null },
+  spec: { name: string; mac: string; mtu: number; pool: AddressPool | null; threads: number },
 ): HostPort {
   if (findLink(netlink, spec.name) !== undefined) {
     throw new ControlError(
@@ -27,8 +27,8 @@ export function makeHostPort(
       'choose another name for the bridge',
     );
   }
-  const tap = openTap(binding, spec.name);
-  undo.add(() => void binding.closeDescriptor(tap.descriptor));
+  const tap = openTap(binding, spec.name, spec.threads);
+  for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
   const { index } = getLink(netlink, spec.name);
   setLink(netlink, index, { mac: spec.mac, mtu: spec.mtu });
   if (spec.pool !== null) addAddress(netlink, index, formatIpv4(spec.pool.gateway), spec.pool.subnet.prefix);

@@ -15,6 +15,8 @@ const SHOWN_NAMES = 10;
 
 export interface OpenInterface {
   descriptor: Descriptor;
+  /** Further ones, for the engine threads behind the first. */
+  queues: Descriptor[];
   vnetHeader: boolean;
   udpSegmentation: boolean;
 }
@@ -47,16 +49,26 @@ export function findUsableInterface(netlink: Netlink, name: string, used: (index
 }
 
 /** @throws SystemError */
-export function openInterface(binding: Binding, name: string): OpenInterface {
+export function openInterface(binding: Binding, name: string, threads: number): OpenInterface {
   const options = { interface: name, netns: -1, promiscuous: true, ignoreOutgoing: true };
-  const withHeader = binding.openPacket({ ...options, vnetHeader: true });
+  let vnetHeader = true;
+  let first = binding.openPacket({ ...options, vnetHeader });
   // Kernels before 6.4 have no PACKET_VNET_HDR_SZ: such a port gets plain frames.
-  if (withHeader === -constants.errno.ENOPROTOOPT || withHeader === -constants.errno.EINVAL) {
-    const plain = check(binding.openPacket({ ...options, vnetHeader: false }), 'openPacket', name);
-    return { descriptor: plain, vnetHeader: false, udpSegmentation: false };
+  if (first === -constants.errno.ENOPROTOOPT || first === -constants.errno.EINVAL) {
+    vnetHeader = false;
+    first = binding.openPacket({ ...options, vnetHeader });
   }
-  const descriptor = check(withHeader, 'openPacket', name);
-  return { descriptor, vnetHeader: true, udpSegmentation: kernelAtLeast(6, 2) };
+  const descriptor = check(first, 'openPacket', name);
+  const queues: Descriptor[] = [];
+  try {
+    while (queues.length < threads - 1) {
+      queues.push(check(binding.openPacket({ ...options, vnetHeader, fanoutWith: descriptor }), 'openPacket', name));
+    }
+  } catch (error) {
+    for (const each of [descriptor, ...queues]) binding.closeDescriptor(each);
+    throw error;
+  }
+  return { descriptor, queues, vnetHeader, udpSegmentation: vnetHeader && kernelAtLeast(6, 2) };
 }
 
 /** VIRTIO_NET_HDR_GSO_UDP_L4 is understood since Linux 6.2. */

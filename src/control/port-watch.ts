@@ -7,7 +7,7 @@
  *     interface down (a raw socket says ENETDOWN)                      kept as 'down'; looked at every second, added again once it is up
  */
 import { findLink } from '../netlink/link.js';
-import { detachPort, engineSettings } from './attach.js';
+import { closePort, detachPort, engineSettings } from './attach.js';
 import { addHostPort } from './bridges.js';
 import { type ControlContext, save } from './context.js';
 import { newInterface } from './interface-status.js';
@@ -78,8 +78,7 @@ export class PortWatch {
   private async remake(bridge: BridgeRecord): Promise<void> {
     const { context } = this;
     await context.engine.call('remove-port', { port: bridge.host.number });
-    await context.binding.closeInBackground(bridge.host.descriptor);
-    bridge.host.descriptor = -1;
+    await closePort(context, bridge.host);
     bridge.host.state = 'down';
     newInterface(bridge.host);
     await allOrNothing(

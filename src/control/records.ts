@@ -1,5 +1,5 @@
 /** What the daemon remembers of a bridge and of a port, and how the API shows it. */
-import { DROP_REASONS, type DropReason, PORT, type PortCounter, type PortCounters } from '../core/counters.js';
+import { type CounterView, DROP_REASONS, type DropReason, PORT, type PortCounter } from '../core/counters.js';
 import type { BridgeSettings, FaultSettings, PortFlags } from '../engine/protocol.js';
 import type { CaptureFile } from '../port/capture-file.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
@@ -33,6 +33,8 @@ export interface PortRecord {
   udpSegmentation: boolean;
   /** Ours, -1 for a file; the engine works on a duplicate. */
   descriptor: number;
+  /** Further queues, one for each engine thread behind the first. */
+  queues: readonly number[];
   /** What a capture port writes through. */
   writer: CaptureFile | null;
   /** As interface-status.ts last saw it; true where nobody looks. */
@@ -78,7 +80,7 @@ export function queueDropsOf(port: PortRecord): number {
   return port.queueDropsBefore + port.queueDrops;
 }
 
-export function dropsOf(counters: PortCounters, port: PortRecord): number {
+export function dropsOf(counters: CounterView<PortCounter>, port: PortRecord): number {
   return DROPS.reduce((sum, reason) => sum + counters.get(port.number, PORT[reason]), queueDropsOf(port));
 }
 
@@ -98,7 +100,7 @@ export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
   };
 }
 
-export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: PortCounters): PortInfo {
+export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: CounterView<PortCounter>): PortInfo {
   const count = (name: PortCounter) => counters.get(port.number, PORT[name]);
   return {
     name: port.name,

@@ -9,19 +9,35 @@ const UDP_SEGMENTATION = 0x20 | 0x40;
 
 export interface OpenTap {
   descriptor: Descriptor;
+  /** Further ones, for the engine threads behind the first. */
+  queues: Descriptor[];
   /** The kernel takes super-frames of datagrams. */
   udpSegmentation: boolean;
 }
 
 /**
  * In the daemon's namespace on purpose: a descriptor of /dev/net/tun opened inside a container's namespace would keep that namespace alive, and
- * its end would never be seen. The interface is moved afterwards.
+ * its end would never be seen. The interface is moved afterwards; its queues are all opened before.
+ * @param threads that read it: with more than one it has a queue for each
  * @throws SystemError EEXIST, EPERM, ENOENT (no /dev/net/tun)
  */
-export function openTap(binding: Binding, name: string): OpenTap {
-  const options = { name, netns: -1, vnetHeader: true, persistent: false, mode: 'create' } as const;
-  const full = binding.openTap({ ...options, offloads: OFFLOADS | UDP_SEGMENTATION });
-  if (full !== -constants.errno.EINVAL) return { descriptor: check(full, 'openTap', name), udpSegmentation: true };
-  const descriptor = check(binding.openTap({ ...options, offloads: OFFLOADS }), 'openTap', name);
-  return { descriptor, udpSegmentation: false };
+export function openTap(binding: Binding, name: string, threads: number): OpenTap {
+  const options = { name, netns: -1, vnetHeader: true, persistent: false, multiQueue: threads > 1 } as const;
+  let offloads = OFFLOADS | UDP_SEGMENTATION;
+  let first = binding.openTap({ ...options, offloads, mode: 'create' });
+  if (first === -constants.errno.EINVAL) {
+    offloads = OFFLOADS;
+    first = binding.openTap({ ...options, offloads, mode: 'create' });
+  }
+  const descriptor = check(first, 'openTap', name);
+  const queues: Descriptor[] = [];
+  try {
+    while (queues.length < threads - 1) {
+      queues.push(check(binding.openTap({ ...options, offloads, mode: 'attach' }), 'openTap', name));
+    }
+  } catch (error) {
+    for (const each of [descriptor, ...queues]) binding.closeDescriptor(each);
+    throw error;
+  }
+  return { descriptor, queues, udpSegmentation: offloads !== OFFLOADS };
 }

@@ -1,6 +1,6 @@
 /**
- * Counters: float64 columns in memory every thread can read. The engine is the only writer, so plain adds suffice; a 64-bit aligned
- * float64 is read whole on the machines Node runs on, and counts whole frames exactly up to 2^53.
+ * Counters: float64 columns in memory every thread can read. Each engine thread has a block it alone writes, so plain adds suffice; who
+ * reads adds the blocks up. A 64-bit aligned float64 is read whole on the machines Node runs on, and counts whole frames exactly up to 2^53.
  *
  * Conservation (rule L5): for each bridge, over its ports,
  *   rx_frames            = rx_* drops + arp_answered + unicast + flooded
@@ -92,8 +92,14 @@ export const INTERFACE_DROP_REASONS = {
 } as const;
 export type InterfaceDrop = keyof typeof INTERFACE_DROP_REASONS;
 
+/** Counters as who looks at them sees them. */
+export interface CounterView<Name extends string> {
+  get(owner: number, counter: number): number;
+  snapshot(owner: number): Record<Name, number>;
+}
+
 /** A block of counters per owner (port or bridge) in one shared buffer. */
-export class Counters<Name extends string> {
+export class Counters<Name extends string> implements CounterView<Name> {
   readonly values: Float64Array;
   readonly stride: number;
   private readonly names: readonly Name[];
@@ -127,6 +133,26 @@ export class Counters<Name extends string> {
       result[this.names[index]] = this.values[owner * this.stride + index];
     }
     return result;
+  }
+}
+
+/** The sums over the blocks of several threads. */
+export class CounterSum<Name extends string> implements CounterView<Name> {
+  private readonly names: readonly Name[];
+  private readonly blocks: readonly CounterView<Name>[];
+
+  constructor(names: readonly Name[], blocks: readonly CounterView<Name>[]) {
+    this.names = names;
+    this.blocks = blocks;
+  }
+
+  get(owner: number, counter: number): number {
+    return this.blocks.reduce((sum, block) => sum + block.get(owner, counter), 0);
+  }
+
+  snapshot(owner: number): Record<Name, number> {
+    const values = this.names.map((name, counter) => [name, this.get(owner, counter)]);
+    return Object.fromEntries(values) as Record<Name, number>;
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * A single-producer, single-consumer ring of records between two threads: captured frames on their way to the main thread.
+ * A ring of records between threads with one consumer: captured frames on their way to the main thread.
  *
- *     control  [ head | tail | lost | armed ]      Int32, atomics; head and tail count bytes and wrap at 2^32
+ *     control  [ head | tail | lost | armed | writing ]      Int32, atomics; head and tail count bytes and wrap at 2^32
  *     data     [ length | fields ... | bytes, padded to 4 ] ...
  *
  * The producer never waits: a record that does not fit is lost and counted. A record never wraps around the end; a length of -1 tells
- * the reader to start over. `armed` is the reader's wish to be told once when something arrives, so that a busy ring costs no messages.
+ * the reader to start over. Several engine threads write one after the other: `writing` is their lock, held for one copy. `armed` is the reader's wish to be told once when something arrives, so that a busy ring costs no messages.
  */
 import { copyBytes, viewOf } from './copy-bytes.js';
 
@@ -13,6 +13,10 @@ const HEAD = 0;
 const TAIL = 1;
 const LOST = 2;
 const ARMED = 3;
+const WRITING = 4;
+/** Tries before a producer sleeps a moment: the other may need its core to finish. */
+const SPINS = 1000;
+const NAP_MILLIS = 0.05;
 const CONTROL_BYTES = 64;
 const WRAP = -1;
 
@@ -68,6 +72,18 @@ export class FrameRing {
    * reader asked to be told.
    */
   write(source: Uint8Array, at: number, length: number, fields: Int32Array): number {
+    const { control } = this;
+    for (let tries = 0; Atomics.compareExchange(control, WRITING, 0, 1) !== 0; tries++) {
+      if (tries >= SPINS) {
+        Atomics.wait(control, WRITING, 1, NAP_MILLIS);
+      }
+    }
+    const outcome = this.add(source, at, length, fields);
+    Atomics.store(control, WRITING, 0);
+    return outcome;
+  }
+
+  private add(source: Uint8Array, at: number, length: number, fields: Int32Array): number {
     const need = RECORD_WORDS * 4 + ((length + 3) & ~3);
     const head = this.control[HEAD];
     const free = this.size - ((head - Atomics.load(this.control, TAIL)) >>> 0);

@@ -8,10 +8,31 @@
  * table. The third word says whether a row is in use: 0 = free, because fresh memory is zero and costs nothing until touched (the one place
  * where empty is not -1).
  * Row numbers are borrowed: any insert or remove may move rows.
+ *
+ * One thread uses it; several share a SharedTable (shared-table.ts), for which the owners below say what belongs together: they change the
+ * table between `lock` and `unlock`, write rows through `set`, and read what others may change at the same time through `copy`. Here all
+ * of it is plain memory, and the lock nothing.
  */
 
 /** Word of a row that its owner keeps non-zero. */
 const USED = 2;
+
+/** Where the number of rows in use stands among the control words. */
+const SIZE = 16;
+/** Control words of a table: two cache lines, so that who counts rows does not disturb who looks at the first (shared-table.ts). */
+const CONTROL_WORDS = 32;
+
+/** The layout for shared-table.ts; not the constants themselves, because an exported one is loaded anew at each use (3 % of a decision). */
+export const LAYOUT = { used: USED, size: SIZE, controlWords: CONTROL_WORDS } as const;
+
+/** Rows allotted for `limit` rows in use. */
+export function capacityFor(limit: number): number {
+  let capacity = 64;
+  while (capacity * 8 < limit * 15) {
+    capacity *= 2;
+  }
+  return capacity;
+}
 
 export class Table {
   readonly words: Int32Array;
@@ -20,27 +41,34 @@ export class Table {
   readonly capacity: number;
   /** Rows that may be in use. */
   readonly limit: number;
-  /** Rows in use. */
-  size = 0;
-  private readonly mask: number;
+  protected readonly control: Int32Array;
+  protected readonly mask: number;
 
   /**
    * @param limit rows that fit; about twice as many are allotted, rounded up to a power of two
    * @param shift log2 of the words of a row, at least 2
+   * @param control, words memory of the table, zeros
    */
-  constructor(limit: number, shift: number) {
-    let capacity = 64;
-    while (capacity * 8 < limit * 15) {
-      capacity *= 2;
-    }
-    this.capacity = capacity;
+  constructor(
+    limit: number,
+    shift: number,
+    control: Int32Array = new Int32Array(CONTROL_WORDS),
+    words: Int32Array = new Int32Array(capacityFor(limit) << shift),
+  ) {
+    this.capacity = capacityFor(limit);
     this.limit = limit;
-    this.mask = capacity - 1;
+    this.mask = this.capacity - 1;
     this.shift = shift;
-    this.words = new Int32Array(capacity << shift);
+    this.control = control;
+    this.words = words;
   }
 
-  /** Word index of the row with these keys, or -1. */
+  /** Rows in use. */
+  get size(): number {
+    return this.control[SIZE];
+  }
+
+  /** Word index of the row with these keys, or -1. Of a shared table under the lock only: see `copy`. */
   find(a: number, b: number): number {
     const words = this.words;
     const shift = this.shift;
@@ -57,8 +85,36 @@ export class Table {
     }
   }
 
+  /** Copies the row with these keys to `into`, as it was at one moment. Returns false when there is none. */
+  copy(a: number, b: number, into: Int32Array): boolean {
+    const row = this.find(a, b);
+    if (row < 0) {
+      return false;
+    }
+    for (let word = 0; word < 1 << this.shift; word++) {
+      into[word] = this.words[row + word];
+    }
+    return true;
+  }
+
+  /** Sets a word of a row. */
+  set(word: number, value: number): void {
+    this.words[word] = value;
+  }
+
+  /** Begins a change; others wait until `unlock`. Bounded work only in between. */
+  lock(): void {}
+
+  unlock(): void {}
+
+  /** Lets others in for a moment: between the slices of a walk over the whole table. */
+  breathe(): void {
+    this.unlock();
+    this.lock();
+  }
+
   /**
-   * Word index of a new row with these keys, all other words zero; the caller sets the used word before the next call.
+   * Word index of a new row with these keys, all other words zero; the caller sets the used word last, and before the next call.
    * The keys must not be present and the owner keeps `size` below its limit.
    */
   insert(a: number, b: number): number {
@@ -70,7 +126,7 @@ export class Table {
     const row = slot << this.shift;
     words[row] = a;
     words[row + 1] = b;
-    this.size++;
+    this.control[SIZE]++;
     return row;
   }
 
@@ -78,7 +134,6 @@ export class Table {
   remove(row: number): void {
     const words = this.words;
     const shift = this.shift;
-    const width = 1 << shift;
     let hole = row >> shift;
     let slot = hole;
     for (;;) {
@@ -90,17 +145,25 @@ export class Table {
       const home = hash(words[candidate], words[candidate + 1]) & this.mask;
       // The candidate may fill the hole unless its home lies cyclically behind the hole.
       if (((slot - home) & this.mask) >= ((slot - hole) & this.mask)) {
-        words.copyWithin(hole << shift, candidate, candidate + width);
+        this.move(candidate, hole << shift);
         hole = slot;
       }
     }
-    words.fill(0, hole << shift, (hole + 1) << shift);
-    this.size--;
+    this.free(hole << shift);
   }
 
   /** Whether the row at this word index is in use. */
   used(row: number): boolean {
     return this.words[row + USED] !== 0;
+  }
+
+  protected move(from: number, to: number): void {
+    this.words.copyWithin(to, from, from + (1 << this.shift));
+  }
+
+  protected free(row: number): void {
+    this.words.fill(0, row, row + (1 << this.shift));
+    this.control[SIZE]--;
   }
 }
 
@@ -112,4 +175,9 @@ function hash(a: number, b: number): number {
   h ^= h >>> 13;
   h = Math.imul(h, 0xc2b2ae35);
   return h ^ (h >>> 16);
+}
+
+/** Where a row with these keys would best lie, before it is cut to the capacity. */
+export function hashOf(a: number, b: number): number {
+  return hash(a, b);
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
 import { ControlError } from '../control/control-error.js';
 import { reasonOf } from '../control/log.js';
+import { MAX_THREADS } from '../engine/protocol.js';
 import { LOG_LEVELS } from './log.js';
 import { problemOf } from './problem.js';
 import { AttachPort, CreateBridge } from './schemas.js';
@@ -14,6 +15,7 @@ export const Config = z.strictObject({
   state: z.string().optional(),
   group: z.string().optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
+  threads: z.int().min(1).max(MAX_THREADS).optional(),
   bridges: z.array(CreateBridge.extend({ ports: z.array(AttachPort).optional() })).optional(),
 });
 export type Config = z.infer<typeof Config>;

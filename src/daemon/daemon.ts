@@ -15,7 +15,7 @@ import { ControlError } from '../control/control-error.js';
 import { type Log, reasonOf } from '../control/log.js';
 import { removeDirectories } from '../control/made-directories.js';
 import { StateStore } from '../control/state-store.js';
-import { EngineThread } from '../engine/engine-thread.js';
+import { EngineGroup } from '../engine/engine-group.js';
 import { loadBinding } from '../native/binding.js';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
@@ -29,6 +29,8 @@ export interface DaemonOptions {
   socket: string;
   state: string;
   group?: string | undefined;
+  /** Engine threads; default 1. */
+  threads?: number | undefined;
   bridges?: Config['bridges'];
   log: Log;
 }
@@ -41,7 +43,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const made = await claimSocket(options.socket);
   const binding = loadBinding();
   let store: StateStore | undefined;
-  let engine: EngineThread | undefined;
+  let engine: EngineGroup | undefined;
   let control: Control | undefined;
   let server: Server | undefined;
   let status = 0;
@@ -49,14 +51,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const ending = whatEnds();
   try {
     store = StateStore.open(options.state);
-    engine = await EngineThread.start(binding);
+    engine = await EngineGroup.start(binding, { threads: options.threads ?? 1 });
     control = await Control.start({ binding, engine, log, store });
     await makeConfigured(control, options.bridges ?? [], log);
     server = createServer(getRequestListener(createApp(control, log).fetch));
     await listen(server, options.socket, gid);
     // A connection that cannot be taken (no descriptors left) costs that connection, not the daemon.
     server.on('error', (error) => log.error({ reason: reasonOf(error) }, 'cannot take a connection'));
-    log.info({ socket: options.socket, state: options.state, pid: process.pid }, `listening at ${options.socket}`);
+    const { threads } = engine;
+    log.info({ socket: options.socket, state: options.state, pid: process.pid, threads }, `listening at ${options.socket}`);
     const end = await Promise.race([ending.promise, engine.failed]);
     if (typeof end === 'string') {
       log.info({ signal: end }, `${end}: stopping`);

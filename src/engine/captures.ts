@@ -9,6 +9,7 @@ import { type Batch, INGRESS_SELF, VNET_BYTES } from '../core/batch.js';
 import { FIELD_COUNT, Field, FrameRing, setMicros } from '../core/frame-ring.js';
 import { Direction } from '../port/pcapng-writer.js';
 import * as vnet from '../wire/vnet-header.js';
+import type { ThreadPlace } from './protocol.js';
 
 interface Capture {
   readonly number: number;
@@ -24,10 +25,12 @@ export class Captures {
   private readonly bridgeOf: Int32Array;
   /** Told at most once per wish of the reader that its ring has something. */
   private readonly notify: (capture: number) => void;
+  private readonly place: ThreadPlace;
   private packetBase = 0;
 
-  constructor(bridgeOf: Int32Array, notify: (capture: number) => void) {
+  constructor(bridgeOf: Int32Array, place: ThreadPlace, notify: (capture: number) => void) {
     this.bridgeOf = bridgeOf;
+    this.place = place;
     this.notify = notify;
   }
 
@@ -83,7 +86,8 @@ export class Captures {
     fields[Field.originalLength] = length;
     setMicros(fields, batch.now);
     fields[Field.vnetFlags] = vnet.flags(batch.bytes, at - VNET_BYTES) | (vnet.gsoType(batch.bytes, at - VNET_BYTES) << 8);
-    fields[Field.packet] = (this.packetBase + frame) | 0;
+    // No two threads give the same id.
+    fields[Field.packet] = (Math.imul(this.packetBase + frame, this.place.count) + this.place.index) | 0;
     if (capture.ring.write(batch.bytes, at, Math.min(length, capture.snapLength), fields) === 2) {
       this.notify(capture.number);
     }

@@ -7,7 +7,7 @@ import { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
 import type { Engine } from './engine.js';
-import type { CommandAnswer, CommandArguments, CommandName, PortFlags, PortSpec } from './protocol.js';
+import type { CommandAnswer, CommandArguments, CommandName, FaultSettings, PortFlags, PortSpec } from './protocol.js';
 
 type Handlers = { [Name in CommandName]: (engine: Engine, args: CommandArguments<Name>) => CommandAnswer<Name> };
 
@@ -46,19 +46,30 @@ function makePort(engine: Engine, spec: PortSpec): Port {
     case 'capture':
       return new CapturePort(spec.ring, { micros: () => engine.batch.now }, spec.snapLength);
     case 'replay':
-      return new ReplayPort(spec.frames, spec);
+      // The frames come from one thread; the others only send there.
+      return new ReplayPort(engine.isKeeper ? spec.frames : { ...spec.frames, count: 0 }, spec);
     default:
       return new DescriptorPort(spec);
   }
 }
 
+/** Each thread has a cable of its own, with chances of its own. */
+function faultOf(engine: Engine, faults: FaultSettings | null): Fault | null {
+  return faults === null ? null : new Fault({ ...faults, seed: faults.seed + engine.place.index });
+}
+
+/** Seconds since then; another thread's clock may be a moment ahead. */
+function ageOf(engine: Engine, seconds: number): number {
+  return Math.max(0, engine.seconds - seconds);
+}
+
 const HANDLERS: Handlers = {
-  'add-bridge': (engine, { bridge, settings }) => {
-    engine.addBridge(bridge, settings);
+  'add-bridge': (engine, { bridge, settings, memory }) => {
+    engine.addBridge(bridge, settings, memory);
     return null;
   },
-  'set-bridge': (engine, { bridge, settings }) => {
-    bridgeOf(engine, bridge).configure(settings);
+  'set-bridge': (engine, { bridge, settings, memory }) => {
+    bridgeOf(engine, bridge).configure(settings, memory);
     return null;
   },
   'remove-bridge': (engine, { bridge }) => {
@@ -69,11 +80,11 @@ const HANDLERS: Handlers = {
   'add-port': (engine, { port, settings, keepCounters = false }) => {
     const { bridge, flags, mtu, macLimit, address, local, faults } = settings;
     const target = bridgeOf(engine, bridge);
-    const fault = faults === null ? null : new Fault(faults);
+    const fault = faultOf(engine, faults);
     const attachment = { bridge, flags: flagBits(flags, local), mtu, macLimit, keepCounters };
     engine.addPort(port, makePort(engine, settings.spec), attachment);
     engine.setFault(port, fault);
-    if (address !== null) {
+    if (address !== null && engine.isKeeper) {
       const { mac, ip } = address;
       const kind = local ? EntryKind.local : EntryKind.static;
       if (
@@ -106,7 +117,7 @@ const HANDLERS: Handlers = {
       table.macLimit[port] = macLimit;
     }
     if (faults !== undefined) {
-      engine.setFault(port, faults === null ? null : new Fault(faults));
+      engine.setFault(port, faultOf(engine, faults));
     }
     return null;
   },
@@ -120,7 +131,7 @@ const HANDLERS: Handlers = {
       vlan,
       port,
       kind: KIND_NAME[kind],
-      age: kind === EntryKind.learned ? engine.seconds - seen : 0,
+      age: kind === EntryKind.learned ? ageOf(engine, seen) : 0,
     })),
   'add-fdb': (engine, { bridge, vlan, mac, port }) => {
     if (!engine.pin(bridge, vlan, mac.high, mac.low, port)) {
@@ -135,7 +146,7 @@ const HANDLERS: Handlers = {
       ip: entry.ip,
       mac: { high: entry.macHigh, low: entry.macLow },
       kind: entry.static ? 'static' : 'learned',
-      age: entry.static ? 0 : engine.seconds - entry.confirmed,
+      age: entry.static ? 0 : ageOf(engine, entry.confirmed),
     })),
   'add-neighbor': (engine, { bridge, ip, mac }) => {
     if (!bridgeOf(engine, bridge).neighbors.pin(ip, mac.low, mac.high)) {

@@ -9,6 +9,7 @@ import {
   DEFAULT_MAX_PORTS,
   type EngineEvent,
   MAX_BRIDGES,
+  type ThreadPlace,
 } from './protocol.js';
 import type { Reply, Request, WorkerInput } from './worker.js';
 
@@ -17,6 +18,8 @@ export interface EngineThreadOptions {
   maxPorts?: number;
   /** Microseconds of polling after traffic before the engine sleeps; default 50. */
   spinMicros?: number;
+  /** Which of several threads this is; default: the only one. */
+  place?: ThreadPlace;
 }
 
 interface Pending {
@@ -50,6 +53,7 @@ export class EngineThread {
       commands: port2,
       maxPorts,
       spinMicros: options.spinMicros ?? 50,
+      place: options.place ?? { index: 0, count: 1 },
       portCounters: this.portCounters.memory,
       bridgeCounters: this.bridgeCounters.memory,
     };
@@ -114,6 +118,17 @@ export class EngineThread {
     await ended;
     // Who asked something meanwhile is not left waiting.
     this.rejectAll(new Error('the engine was stopped'));
+  }
+
+  /** Ends the worker whatever it does, without an answer: for when another thread of the same tables has died. */
+  abandon(): void {
+    this.stopping = true;
+    void this.worker.terminate();
+    if (this.waker >= 0) {
+      // Asleep in the kernel it does not see that it is to end.
+      this.binding.wake(this.waker);
+      this.rejectAll(new Error('another engine thread died'));
+    }
   }
 
   private receive(reply: Reply, ready: () => void): void {

@@ -10,12 +10,14 @@
  * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
  * delay). Nothing refers to the arena any more, and the next receive starts over.
  *
- * Limits: 256 bridges, `maxPorts` ports, 64 frames of a port per pass, 1,024 frames received and 256 made in TypeScript per pass, an arena of 4 MiB.
+ * Limits: 256 bridges, `maxPorts` ports; 512 frames or 128 KiB of a port and 1,024 frames in all received per pass; 64 frames of a port in
+ * TypeScript and 256 in all made per pass; an arena of 4 MiB.
  */
 import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
 import { Egress } from '../bridge/egress.js';
 import { EntryKind, fdbKey } from '../bridge/fdb.js';
 import { NO_BRIDGE, PortTable } from '../bridge/port-table.js';
+import type { BridgeMemory } from '../bridge/sharing.js';
 import { Batch } from '../core/batch.js';
 import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
 import { Transmit } from '../core/transmit.js';
@@ -25,10 +27,13 @@ import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { Captures } from './captures.js';
 import { Ports } from './ports.js';
-import { MAX_BRIDGES } from './protocol.js';
+import { MAX_BRIDGES, type ThreadPlace } from './protocol.js';
 import { Push } from './push.js';
 
 const SECOND = 1_000_000;
+
+/** What a port in TypeScript may give to one pass. */
+const PULL_FRAMES = 64;
 
 /** Burst I/O as the engine wants it. */
 export function burstIoOptions(maxPorts: number): BurstIoOptions {
@@ -38,7 +43,10 @@ export function burstIoOptions(maxPorts: number): BurstIoOptions {
     // Whatever the ports send, there is room for ARP answers, delayed frames and ports in TypeScript.
     batchFrames: 1280,
     receiveFrames: 1024,
-    burstFrames: 64,
+    // Many small frames, so that interleaved flows have several datagrams each to merge; few super-frames, so that they leave while they
+    // are in the cache and their sender goes on meanwhile (docs/performance.md).
+    burstFrames: 512,
+    burstBytes: 128 << 10,
     transmitWords: 1 << 15,
     maxPorts,
   };
@@ -48,6 +56,8 @@ export interface EngineOptions {
   io: BurstIo;
   /** What `io` was made with. */
   ioOptions: BurstIoOptions;
+  /** Which of several engines over the same bridges this is (engine-group.ts); default: the only one. */
+  place?: ThreadPlace;
   /** Microseconds of polling after traffic before the engine sleeps. */
   spinMicros?: number;
   portCounters?: PortCounters;
@@ -75,11 +85,11 @@ export class Engine {
   readonly bridges: (Bridge | null)[];
   readonly portCounters: PortCounters;
   readonly bridgeCounters: BridgeCounters;
+  readonly place: ThreadPlace;
   /** Pairs (port, errno) of ports that failed in the last pass. */
   readonly errors: Int32Array;
   private readonly io: BurstIo;
   private readonly status: Float64Array;
-  private readonly burst: number;
   private readonly spinMicros: number;
   private readonly ports: Ports;
   private readonly egress: Egress;
@@ -96,9 +106,9 @@ export class Engine {
     const { maxPorts, batchFrames, receiveBytes, arenaBytes } = ioOptions;
     const madeTo = receiveBytes + ((arenaBytes - receiveBytes) >> 1);
     this.io = io;
+    this.place = options.place ?? { index: 0, count: 1 };
     this.status = new Float64Array(io.status);
     this.errors = new Int32Array(io.errors);
-    this.burst = ioOptions.burstFrames;
     this.onTick = options.onTick ?? (() => {});
     this.spinMicros = options.spinMicros ?? 50;
     this.portCounters = options.portCounters ?? new Counters(PORT_COUNTERS, maxPorts);
@@ -108,7 +118,7 @@ export class Engine {
     this.ports = new Ports(maxPorts, MAX_BRIDGES);
     this.bridges = new Array<Bridge | null>(MAX_BRIDGES).fill(null);
     this.egress = new Egress(maxPorts, MAX_BRIDGES);
-    this.captures = new Captures(this.table.bridge, options.onCaptured ?? (() => {}));
+    this.captures = new Captures(this.table.bridge, this.place, options.onCaptured ?? (() => {}));
     this.push = new Push(io, batchFrames, this.table, this.ports, this.portCounters, this.captures);
     this.ring = new Transmit(io.arena, io.transmit, madeTo, arenaBytes, this.push);
   }
@@ -118,12 +128,19 @@ export class Engine {
     return this.batch.seconds;
   }
 
-  addBridge(index: number, options: BridgeOptions): void {
+  /** Whether this is the engine that removes what the tables hold. */
+  get isKeeper(): boolean {
+    return this.place.index === 0;
+  }
+
+  /** @param memory what several engines share of the bridge; absent: it is this engine's alone */
+  addBridge(index: number, options: BridgeOptions, memory?: BridgeMemory): void {
     if (this.bridges[index] !== null) {
       throw new RangeError(`engine: bridge number ${index} is taken or out of range`);
     }
     this.bridgeCounters.clear(index);
-    this.bridges[index] = new Bridge(index, options, this.table, this.bridgeCounters, this.portCounters);
+    const sharing = memory === undefined ? null : { memory, keeper: this.isKeeper };
+    this.bridges[index] = new Bridge(index, options, this.table, this.bridgeCounters, this.portCounters, sharing);
   }
 
   /** Removes a bridge with all its ports. */
@@ -255,7 +272,7 @@ export class Engine {
     for (let turn = 0; turn < polled.length; turn++) {
       const index = (first + turn) % polled.length;
       const before = batch.count;
-      ports.port[polled[index]]?.pull(batch, polled[index], this.burst);
+      ports.port[polled[index]]?.pull(batch, polled[index], PULL_FRAMES);
       if (batch.refused) {
         // The batch is full: the next pass begins behind the port that filled it, or that port would have every pass for itself.
         this.firstPolled = batch.count > before ? index + 1 : index;

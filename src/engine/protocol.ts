@@ -4,6 +4,7 @@
  * small integers the main thread hands out: the engine knows no names.
  */
 import type { BridgeOptions } from '../bridge/bridge.js';
+import type { BridgeMemory } from '../bridge/sharing.js';
 import type { FaultSettings } from '../port/fault-direction.js';
 import type { ReplayFrames } from '../port/replay-frames.js';
 import type { MacAddress } from '../wire/mac-address.js';
@@ -12,6 +13,9 @@ import type { MacAddress } from '../wire/mac-address.js';
 export const MAX_BRIDGES = 256;
 /** Ports of one engine at most, when it is not started with another number. */
 export const DEFAULT_MAX_PORTS = 1024;
+
+/** Engine threads of one daemon at most. */
+export const MAX_THREADS = 16;
 
 export type { FaultSettings };
 export type BridgeSettings = BridgeOptions;
@@ -30,10 +34,24 @@ export interface PortFlags {
   locked: boolean;
 }
 
-/** How the engine makes the port. Descriptors stay the main thread's; the engine works on duplicates. */
+/** Which of several engine threads this is. The first is the keeper of the tables. */
+export interface ThreadPlace {
+  index: number;
+  count: number;
+}
+
+/**
+ * How the engine makes the port. Descriptors stay the main thread's; the engine works on duplicates. `queues` are the descriptors of the second
+ * and further engine threads: queues of the same TAP, sockets of the same fanout group.
+ */
 export type PortSpec =
-  | { kind: 'tap' | 'host'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
-  | { kind: 'packet'; descriptor: number; vnetHeader: boolean; udpSegmentation: boolean }
+  | {
+      kind: 'tap' | 'host' | 'packet';
+      descriptor: number;
+      queues?: readonly number[];
+      vnetHeader: boolean;
+      udpSegmentation: boolean;
+    }
   /** `ring` is that of the CaptureFile the main thread writes from. */
   | { kind: 'capture'; ring: SharedArrayBuffer; snapLength: number }
   /** `speed` 1 = as recorded, 0 = as fast as the bridge takes them. */
@@ -80,10 +98,11 @@ export interface CaptureSettings {
   ring: SharedArrayBuffer;
 }
 
-/** Each command with its answer. */
+/** Each command with its answer. Memory is what several engine threads share; with one thread there is none. */
 export interface Commands {
-  'add-bridge': [{ bridge: number; settings: BridgeSettings }, null];
-  'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings> }, null];
+  'add-bridge': [{ bridge: number; settings: BridgeSettings; memory?: BridgeMemory }, null];
+  /** `memory`: of a larger FDB, for a limit the one there is does not hold. */
+  'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings>; memory?: SharedArrayBuffer }, null];
   'remove-bridge': [{ bridge: number }, null];
   /** `keepCounters`: the port had this number before (its interface came back), and goes on counting. */
   'add-port': [{ port: number; settings: PortSettings; keepCounters?: boolean }, null];

@@ -10,13 +10,14 @@ import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
 import { execute } from './commands.js';
 import { burstIoOptions, Engine } from './engine.js';
-import type { CommandArguments, CommandName, EngineEvent } from './protocol.js';
+import type { CommandArguments, CommandName, EngineEvent, ThreadPlace } from './protocol.js';
 
 /** What the main thread gives the worker. */
 export interface WorkerInput {
   commands: MessagePort;
   maxPorts: number;
   spinMicros: number;
+  place: ThreadPlace;
   portCounters: SharedArrayBuffer;
   bridgeCounters: SharedArrayBuffer;
 }
@@ -35,12 +36,19 @@ export type Reply =
   | { id: 0; event: EngineEvent }
   | { id: 0; waker: number };
 
+/** The shortest the kernel gives: the engine runs as soon as it has work, and whoever reads what it delivered runs soon after it. */
+const SLICE_MICROS = 100;
+
 const input = workerData as WorkerInput;
+const binding = loadBinding();
+// Where that is not allowed (a seccomp filter) the engine has turns as long as everybody's.
+binding.setTimeSlice(SLICE_MICROS);
 const ioOptions = burstIoOptions(input.maxPorts);
-const io = new (loadBinding().BurstIo)(ioOptions);
+const io = new binding.BurstIo(ioOptions);
 const engine = new Engine({
   io,
   ioOptions,
+  place: input.place,
   spinMicros: input.spinMicros,
   portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
   bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),
@@ -124,6 +132,9 @@ function tellNotices(): void {
 const ended = new WeakSet<Port>();
 
 function tellEndedReplays(): void {
+  if (!engine.isKeeper) {
+    return;
+  }
   for (let number = 0; number < input.maxPorts; number++) {
     const port = engine.port(number);
     if (port instanceof ReplayPort && port.ended && !ended.has(port)) {

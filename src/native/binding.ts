@@ -39,6 +39,8 @@ export interface BurstIoOptions {
   receiveFrames: number;
   /** Frames one port may give to one batch. */
   burstFrames: number;
+  /** A port that has given so many bytes to one batch is done, too; 1 … arenaBytes. */
+  burstBytes: number;
   /** Int32 words of the transmit ring. */
   transmitWords: number;
   /** Port numbers run from 0 to maxPorts - 1. */
@@ -113,9 +115,14 @@ export interface TapOptions {
   persistent: boolean;
   /**
    * 'create': EEXIST when an interface of that name exists. 'attach': ENODEV when none does, EBUSY when it is open elsewhere, EINVAL when it is
-   * not a TAP. Attaching with `persistent: false` ends the persistence of an interface that had it.
+   * not a TAP, or one of the other `multiQueue`. Attaching with `persistent: false` ends the persistence of an interface that had it.
    */
   mode: 'create' | 'attach';
+  /**
+   * IFF_MULTI_QUEUE: each descriptor opened for the interface ('attach', all else the same) is another queue. The kernel deals what the interface
+   * sends by flow. Default: one descriptor, one queue.
+   */
+  multiQueue?: boolean;
 }
 
 export interface PacketOptions {
@@ -128,6 +135,11 @@ export interface PacketOptions {
   promiscuous: boolean;
   /** PACKET_IGNORE_OUTGOING: what this host sends there is not heard. */
   ignoreOutgoing: boolean;
+  /**
+   * A socket opened here for the same interface with the same options: the two and whoever joins them later share its frames, a flow always to the
+   * same (PACKET_FANOUT). Nothing is heard twice meanwhile. EINVAL for another interface.
+   */
+  fanoutWith?: Descriptor;
 }
 
 /**
@@ -146,8 +158,8 @@ export interface Binding {
   /** -EBADF for what this environment did not open. */
   closeDescriptor(descriptor: Descriptor): Result;
   /**
-   * The same on another thread. The close of a TAP's last descriptor removes the interface and waits for a grace period of the kernel (some 15 ms,
-   * measured); waits of several threads overlap. The number is not ours any more when this returns.
+   * The same on a thread of its own. The close of a TAP's last descriptor removes the interface and waits for grace periods of the kernel (15 to 25 ms
+   * measured, CONFIG_HZ=250); waits of several threads overlap. The number is not ours any more when this returns.
    */
   closeInBackground(descriptor: Descriptor): Promise<Result>;
 
@@ -182,6 +194,11 @@ export interface Binding {
   monotonicMicros(): number;
   /** Ends the sleep of the BurstIo whose waker this is, or the next one. Any thread may call it. -EBADF for what is no live waker. */
   wake(waker: Descriptor): Result;
+  /**
+   * How many microseconds, 1 … 1,000,000, the calling thread keeps its core when others want it; the kernel bounds it to 100 … 100,000 and, before
+   * 6.12, ignores it.
+   */
+  setTimeSlice(micros: number): Result;
   /**
    * One ICMP echo to an IPv4 address from the calling thread's namespace; blocks. Returns the nanoseconds from the send to the kernel's receive
    * stamp of the answer, -ETIMEDOUT, or another negative errno.

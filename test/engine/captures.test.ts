@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { Field, FrameRing } from '../../src/core/frame-ring.js';
-import { execute } from '../../src/engine/commands.js';
 import { makePacket, payload } from '../helpers/packet.js';
 import { announcement, BROADCAST, frame, ipOf, labelOf, macOf, readArp, whoHas } from '../sim/frames.js';
 import { network, type Simulation } from '../sim/simulation.js';
@@ -20,7 +19,7 @@ interface Captured {
 function start(simulation: Simulation, settings: { port?: number; bridge?: number; snapLength?: number } = {}) {
   const ring = new FrameRing(FrameRing.allocate(1 << 20));
   const { port = -1, bridge = 0, snapLength = 65_535 } = settings;
-  execute(simulation.engine, 'start-capture', { capture: 1, settings: { bridge, port, snapLength, ring: ring.memory } });
+  simulation.execute('start-capture', { capture: 1, settings: { bridge, port, snapLength, ring: ring.memory } });
   return () => {
     const captured: Captured[] = [];
     const take = (bytes: Uint8Array, fields: Int32Array) => {
@@ -102,9 +101,9 @@ describe('captures', () => {
     const other = start(simulation, { bridge: 1 });
     ports[0].send(frame(BROADCAST, macOf(1)));
     expect(other()).toEqual([]);
-    expect(execute(simulation.engine, 'stop-capture', { capture: 1 })).toEqual({ lost: 0 });
+    expect(simulation.execute('stop-capture', { capture: 1 })).toEqual({ lost: 0 });
     const read = start(simulation);
-    execute(simulation.engine, 'stop-capture', { capture: 1 });
+    simulation.execute('stop-capture', { capture: 1 });
     ports[0].send(frame(BROADCAST, macOf(1)));
     expect(read()).toEqual([]);
   });
@@ -113,10 +112,10 @@ describe('captures', () => {
     const { simulation, ports } = network(2);
     const ring = new FrameRing(FrameRing.allocate(4096));
     const settings = { bridge: 0, port: -1, snapLength: 65_535, ring: ring.memory };
-    execute(simulation.engine, 'start-capture', { capture: 1, settings });
+    simulation.execute('start-capture', { capture: 1, settings });
     ports[0].send(...Array.from({ length: 100 }, (_, label) => frame(macOf(2), macOf(1), label)));
     expect(ports[1].take()).toHaveLength(100);
-    const { lost } = execute(simulation.engine, 'stop-capture', { capture: 1 });
+    const { lost } = simulation.execute('stop-capture', { capture: 1 });
     expect(lost).toBe(100 - Math.floor(4096 / 92));
   });
 

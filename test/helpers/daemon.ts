@@ -8,6 +8,7 @@ import { Client } from '../../src/client/client.js';
 import { compiledModule } from '../../src/lab/compiled.js';
 import type { Lab } from '../../src/lab/lab.js';
 import type { LabNamespace } from '../../src/lab/lab-namespace.js';
+import { THREADS } from './threads.js';
 
 const START_MILLIS = 15_000;
 
@@ -89,7 +90,7 @@ export class TestDaemon {
 
   private spawn(...args: string[]): ChildProcess {
     const main = compiledModule('../cli/main.js');
-    const all = ['daemon', '--socket', this.socket, '--state', this.state, ...args];
+    const all = ['daemon', '--socket', this.socket, '--state', this.state, '--threads', String(THREADS), ...args];
     const program = this.lab.run(this.namespace, main, all, { stdio: 'pipe' });
     program.stderr?.on('data', (chunk) => (this.log += chunk));
     return program;

@@ -157,6 +157,39 @@ describeSystem('packet sockets on the two ends of a veth pair', ['root'], () => 
     descriptors.push(modest, curious, sender);
   });
 
+  test('sockets of one group share the frames: each is heard once, those of a flow by one socket and in order', () => {
+    const options = { interface: 'veth1', netns: net.netns, vnetHeader: true, promiscuous: true, ignoreOutgoing: true };
+    const [sender, first] = [net.packet('veth0'), net.packet('veth1')];
+    const second = binding.openPacket({ ...options, fanoutWith: first });
+    expect(second).toBeGreaterThanOrEqual(0);
+    descriptors.push(sender, first, second);
+    descriptors.forEach((descriptor, port) => {
+      bench.add(port, descriptor, Kind.packet);
+    });
+    const flows = 16;
+    for (let number = 0; number < 4 * flows; number++) {
+      const bytes = udpFrame();
+      bytes.set([0x20, number % flows], 34);
+      bytes[60] = number;
+      bench.describe(0, joined(PLAIN, bytes));
+    }
+    expect(bench.send()).toEqual([]);
+    const heard = bench.pull(4 * flows).map(({ port, bytes }) => [port, bytes[35], bytes[60]]);
+    expect(bench.receive(5000)).toEqual([]);
+    expect(heard.map(([, , number]) => number).sort((a, b) => a - b)).toEqual(Array.from({ length: 4 * flows }, (_, n) => n));
+    for (let flow = 0; flow < flows; flow++) {
+      const own = heard.filter((each) => each[1] === flow);
+      expect(new Set(own.map(([port]) => port)).size).toBe(1);
+      expect(own.map(([, , number]) => number)).toEqual([0, 1, 2, 3].map((turn) => turn * flows + flow));
+    }
+    expect(new Set(heard.map(([port]) => port))).toEqual(new Set([1, 2]));
+    // What goes out by one of the group is heard by none.
+    bench.describe(2, joined(PLAIN, udpFrame()));
+    expect(bench.send()).toEqual([]);
+    expect(bench.pull(1).map(({ port }) => port)).toEqual([0]);
+    expect(bench.receive(5000)).toEqual([]);
+  });
+
   test('jumbo frames pass when the MTU allows them', () => {
     for (const name of ['veth0', 'veth1']) setLink(net.netlink, getLink(net.netlink, name).index, { mtu: 9000 });
     ends(true);

@@ -51,6 +51,19 @@ describeSystem('TAPs', ['root', 'tap'], () => {
     expect(net.has('tap0')).toBe(false);
   });
 
+  test('several queues: each descriptor is one of the same interface, which is there as long as one of them', () => {
+    const first = open({ multiQueue: true });
+    const second = open({ multiQueue: true, mode: 'attach' });
+    expect([binding.tapName(first), binding.tapName(second)]).toEqual(['tap0', 'tap0']);
+    expect(open({ mode: 'attach' })).toBe(-EINVAL);
+    close(first);
+    expect(net.has('tap0')).toBe(true);
+    close(second);
+    expect(net.has('tap0')).toBe(false);
+    open();
+    expect(open({ multiQueue: true, mode: 'attach' })).toBe(-EINVAL);
+  });
+
   test('create: a pattern gets a number', () => {
     expect(binding.tapName(open({ name: 'port%d' }))).toBe('port0');
     expect(binding.tapName(open({ name: 'port%d' }))).toBe('port1');

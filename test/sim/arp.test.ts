@@ -180,7 +180,7 @@ describe('B.2: a request for a known neighbor', () => {
     ports[0].send(whoHas(ipOf(2), 1));
     expect(simulation.takeCounts()).toEqual([0, 1, 1]);
     expect(neighbors(simulation)).toEqual({});
-    simulation.bridge.configure({ arpProxy: true });
+    simulation.execute('set-bridge', { bridge: 0, settings: { arpProxy: true } });
     ports[1].send(announcement(2));
     simulation.takeAll();
     ports[0].send(whoHas(ipOf(2), 1));
@@ -320,12 +320,8 @@ describe('B.3: bindings', () => {
     expect(simulation.takeCounts()).toEqual([0, 5, 5]);
     expect(neighbors(simulation)).toMatchObject({ [GATEWAY_IP]: GATEWAY_MAC });
     expect(simulation.counters().arp_conflicts).toBe(5);
-    const { notices } = simulation.bridge;
-    expect([notices.count, notices.kind[0], formatIpv4(notices.subject[0]), notices.times[0]]).toEqual([
-      1,
-      NoticeKind.arpConflict,
-      GATEWAY_IP,
-      5,
+    expect(simulation.notices().map(({ kind, subject, times }) => [kind, formatIpv4(subject), times])).toEqual([
+      [NoticeKind.arpConflict, GATEWAY_IP, 5],
     ]);
     ports[1].send(whoHas(GATEWAY_IP, 2));
     expect(readArp(ports[1].take()[0])).toContain(`reply ${GATEWAY_IP} (${GATEWAY_MAC})`);

@@ -1,12 +1,14 @@
 /**
- * A million hostile frames through the whole core. The same frames go through two engines whose arenas are filled with different bytes
- * around every frame: a read outside a frame that decides anything makes the two differ.
+ * A million hostile frames through the whole core. The same frames go through two targets whose arenas are filled with different bytes
+ * around every frame: a read outside a frame that decides anything makes the two differ. One is an engine by itself, the other two engines over
+ * shared tables that take turns: what they share makes no difference either.
  */
 import { expect, test } from 'vitest';
 import { EntryKind } from '../../src/bridge/fdb.js';
+import { allocateBridge } from '../../src/bridge/sharing.js';
 import type { Batch } from '../../src/core/batch.js';
 import { ManualClock } from '../../src/core/clock.js';
-import { BRIDGE_COUNTERS, PORT_COUNTERS } from '../../src/core/counters.js';
+import { BRIDGE_COUNTERS, CounterSum, PORT_COUNTERS } from '../../src/core/counters.js';
 import { Random } from '../../src/core/random.js';
 import type { Transmit } from '../../src/core/transmit.js';
 import { flagBits } from '../../src/engine/commands.js';
@@ -190,20 +192,26 @@ class FuzzPort implements Port {
   close(): void {}
 }
 
-/** An engine under attack; `guard` is what its arena is filled with. */
+/** Engines under attack; `guard` is what their arenas are filled with. */
 class Target {
   readonly ports: FuzzPort[] = [];
-  readonly engine: Engine;
+  readonly engines: readonly Engine[];
   readonly clock = new ManualClock();
+  private turn = 0;
 
-  constructor(guard: number) {
+  constructor(guard: number, threads: number) {
     const ioOptions = burstIoOptions(16);
-    const io = new SimulatedIo(ioOptions, this.clock);
     this.clock.advanceSeconds(100);
-    new Uint8Array(io.arena).fill(guard);
-    this.engine = new Engine({ io, ioOptions });
     const subnet = { network: parseIpv4('10.0.0.0'), prefix: 24 };
-    this.engine.addBridge(0, { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: 2000, subnet });
+    const settings = { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: 2000, subnet };
+    const memory = threads > 1 ? allocateBridge(settings.fdbLimit, ioOptions.maxPorts) : undefined;
+    this.engines = Array.from({ length: threads }, (_, index) => {
+      const io = new SimulatedIo(ioOptions, this.clock);
+      new Uint8Array(io.arena).fill(guard);
+      const engine = new Engine({ io, ioOptions, place: { index, count: threads } });
+      engine.addBridge(0, settings, memory);
+      return engine;
+    });
     const kinds = [
       { headerBytes: 12, uso: true },
       { headerBytes: 12, uso: false },
@@ -215,15 +223,32 @@ class Target {
     for (const [number, kind] of kinds.entries()) {
       const port = new FuzzPort(guard, kind.headerBytes, kind.uso);
       const flags = { ...DEFAULT_PORT_FLAGS, isolated: 'isolated' in kind, hairpin: 'hairpin' in kind };
-      this.engine.addPort(number, port, { bridge: 0, flags: flagBits(flags, 'local' in kind), mtu: 1500, macLimit: 0 });
+      for (const engine of this.engines) {
+        engine.addPort(number, port, { bridge: 0, flags: flagBits(flags, 'local' in kind), mtu: 1500, macLimit: 0 });
+      }
       this.ports.push(port);
     }
-    this.engine.pin(0, 0, 0x0200, 4, 4, EntryKind.local);
-    this.engine.bridges[0]?.neighbors.pin(parseIpv4(ipOf(254)), 4, 0x0200);
+    this.keeper.pin(0, 0, 0x0200, 4, 4, EntryKind.local);
+    this.keeper.bridges[0]?.neighbors.pin(parseIpv4(ipOf(254)), 4, 0x0200);
+  }
+
+  get keeper(): Engine {
+    return this.engines[0];
+  }
+
+  step(): void {
+    this.engines[this.turn++ % this.engines.length].step(0);
   }
 
   counters(): Record<string, number[]> {
-    const { portCounters, bridgeCounters } = this.engine;
+    const portCounters = new CounterSum(
+      PORT_COUNTERS,
+      this.engines.map((engine) => engine.portCounters),
+    );
+    const bridgeCounters = new CounterSum(
+      BRIDGE_COUNTERS,
+      this.engines.map((engine) => engine.bridgeCounters),
+    );
     const ports = Object.fromEntries(
       PORT_COUNTERS.map((name, index) => [name, this.ports.map((_, port) => portCounters.get(port, index))]),
     );
@@ -234,7 +259,7 @@ class Target {
 
 test('a million hostile frames: no exception, no read outside a frame, no frame unaccounted for, and the engine goes on', () => {
   const attacker = new Attacker();
-  const targets = [new Target(0x00), new Target(0xff)];
+  const targets = [new Target(0x00, 1), new Target(0xff, 2)];
   const count = targets[0].ports.length;
   for (let sent = 0; sent < FRAMES; ) {
     for (let port = 0; port < count; port++) {
@@ -248,7 +273,7 @@ test('a million hostile frames: no exception, no read outside a frame, no frame 
     sent += count * BURST;
     for (const target of targets) {
       target.clock.now += 37_000;
-      target.engine.step(0);
+      target.step();
     }
   }
 
@@ -257,7 +282,7 @@ test('a million hostile frames: no exception, no read outside a frame, no frame 
   expect(zeros.ports.map((port) => [port.digest, port.delivered])).toEqual(
     ones.ports.map((port) => [port.digest, port.delivered]),
   );
-  expect([...(zeros.engine.bridges[0]?.fdb.entries(0) ?? [])]).toEqual([...(ones.engine.bridges[0]?.fdb.entries(0) ?? [])]);
+  expect([...(zeros.keeper.bridges[0]?.fdb.entries(0) ?? [])]).toEqual([...(ones.keeper.bridges[0]?.fdb.entries(0) ?? [])]);
 
   const totals = Object.fromEntries(
     Object.entries(zeros.counters()).map(([name, values]) => [name, values.reduce((a, b) => a + b, 0)]),
@@ -287,14 +312,15 @@ test('a million hostile frames: no exception, no read outside a frame, no frame 
   // Nothing longer than an ethernet frame leaves by a port that cannot take more.
   expect(zeros.ports.filter((port) => port.headerBytes === 0).every((port) => port.longest <= 1518)).toBe(true);
 
-  for (const { engine, ports } of targets) {
-    engine.bridges[0]?.fdb.flush();
+  for (const target of targets) {
+    const { keeper, ports } = target;
+    keeper.bridges[0]?.fdb.flush();
     const good = new Attacker();
     good.bytes.set(frame(BROADCAST, macOf(200), 42));
     good.length = 60;
     const before = ports.map((port) => port.delivered);
     ports[0].offer(good);
-    engine.step(0);
+    target.step();
     expect(ports.map((port, index) => port.delivered - before[index])).toEqual([0, 1, 1, 1, 1, 1]);
   }
 }, 60_000);

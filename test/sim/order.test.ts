@@ -65,7 +65,7 @@ describe('A.5: order', () => {
       port.queue(...Array.from({ length: 300 }, () => frame(macOf(99), macOf(index + 1), index)));
     });
     for (let pass = 0; pass < 4; pass++) {
-      simulation.engine.step(0);
+      simulation.step();
     }
     const served = new Set(sink.take().map(labelOf));
     expect(served.size).toBe(40);

@@ -1,18 +1,37 @@
-/** An engine without a kernel: bridges, memory ports with a program at each far end, a clock turned by hand. */
+/**
+ * An engine without a kernel: bridges, memory ports with a program at each far end, a clock turned by hand. With TAPBRIDGE_TEST_THREADS it is several
+ * engines over shared tables, which take turns pass by pass: what one learns the next one needs.
+ */
 import { expect } from 'vitest';
 import type { Bridge, BridgeOptions } from '../../src/bridge/bridge.js';
 import { EntryKind, type FdbEntry } from '../../src/bridge/fdb.js';
 import { ManualClock } from '../../src/core/clock.js';
-import { DROP_REASONS, type DropReason, PORT_COUNTERS, type PortCounter } from '../../src/core/counters.js';
+import {
+  BRIDGE_COUNTERS,
+  CounterSum,
+  DROP_REASONS,
+  type DropReason,
+  PORT_COUNTERS,
+  type PortCounter,
+} from '../../src/core/counters.js';
 import { execute, flagBits } from '../../src/engine/commands.js';
 import { burstIoOptions, Engine } from '../../src/engine/engine.js';
-import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS, type PortFlags } from '../../src/engine/protocol.js';
+import {
+  type CommandAnswer,
+  type CommandArguments,
+  type CommandName,
+  DEFAULT_BRIDGE_SETTINGS,
+  DEFAULT_PORT_FLAGS,
+  type PortFlags,
+} from '../../src/engine/protocol.js';
+import { Distribution } from '../../src/engine/scope.js';
 import { SimulatedIo } from '../../src/engine/simulated-io.js';
 import { Fault } from '../../src/port/fault.js';
 import type { FaultSettings } from '../../src/port/fault-direction.js';
 import { type MemoryFrame, type MemoryOptions, type MemoryPeer, memoryPair } from '../../src/port/memory-port.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import { formatMac, parseMac } from '../../src/wire/mac-address.js';
+import { THREADS } from '../helpers/threads.js';
 import { BROADCAST, frame, macOf } from './frames.js';
 
 export interface PortOptions extends MemoryOptions {
@@ -68,32 +87,58 @@ export class SimulatedPort {
   }
 
   count(counter: PortCounter): number {
-    return this.simulation.engine.portCounters.snapshot(this.number)[counter];
+    return this.simulation.portCounters.snapshot(this.number)[counter];
   }
 
   set(flags: Partial<PortFlags>): void {
-    execute(this.simulation.engine, 'set-port', { port: this.number, flags });
+    this.simulation.execute('set-port', { port: this.number, flags });
   }
 
   remove(): void {
-    execute(this.simulation.engine, 'remove-port', { port: this.number });
+    this.simulation.execute('remove-port', { port: this.number });
   }
 }
 
 export class Simulation {
   readonly clock = new ManualClock();
-  readonly engine: Engine;
+  readonly engines: readonly Engine[];
   readonly ports: SimulatedPort[] = [];
+  readonly portCounters: CounterSum<PortCounter>;
+  private readonly distribution: Distribution;
+  private turn = 0;
 
   constructor(settings: Partial<BridgeOptions> = {}, maxPorts = 64) {
     const ioOptions = burstIoOptions(maxPorts);
     this.clock.advanceSeconds(1000);
-    this.engine = new Engine({ io: new SimulatedIo(ioOptions, this.clock), ioOptions });
+    this.distribution = new Distribution(THREADS, maxPorts);
+    this.engines = Array.from({ length: THREADS }, (_, index) => {
+      const place = { index, count: THREADS };
+      return new Engine({ io: new SimulatedIo(ioOptions, this.clock), ioOptions, place });
+    });
+    this.portCounters = new CounterSum(
+      PORT_COUNTERS,
+      this.engines.map(({ portCounters }) => portCounters),
+    );
     this.addBridge(0, settings);
   }
 
+  /** The only engine, or the keeper of the tables. */
+  get engine(): Engine {
+    return this.engines[0];
+  }
+
+  /** What the main thread would have all engines do. */
+  execute<Name extends CommandName>(name: Name, args: CommandArguments<Name>): CommandAnswer<Name> {
+    let answer: unknown = null;
+    for (const order of this.distribution.orders(name, args)) {
+      const own = execute(this.engines[order.thread], order.name, order.args);
+      if (order.thread === 0) answer = own;
+    }
+    return answer as CommandAnswer<Name>;
+  }
+
   addBridge(index: number, settings: Partial<BridgeOptions> = {}): void {
-    this.engine.addBridge(index, { ...DEFAULT_BRIDGE_SETTINGS, ...settings });
+    this.execute('add-bridge', { bridge: index, settings: { ...DEFAULT_BRIDGE_SETTINGS, ...settings } });
   }
 
   get bridge(): Bridge {
@@ -105,7 +150,8 @@ export class Simulation {
     const { port, peer } = memoryPair(memory);
     const number = this.ports.length;
     const bits = flagBits({ ...DEFAULT_PORT_FLAGS, ...flags }, local);
-    this.engine.addPort(number, port, { bridge, flags: bits, mtu, macLimit });
+    // One queue for all engines: who has the next turn takes what is next.
+    for (const engine of this.engines) engine.addPort(number, port, { bridge, flags: bits, mtu, macLimit });
     if (mac !== undefined) {
       const { high, low } = parseMac(mac);
       this.engine.pin(bridge, 0, high, low, number, local ? EntryKind.local : EntryKind.static);
@@ -120,14 +166,20 @@ export class Simulation {
 
   /** Puts a bad cable on a port. */
   fault(port: SimulatedPort, settings: FaultSettings): void {
-    this.engine.setFault(port.number, new Fault(settings));
+    for (const engine of this.engines) engine.setFault(port.number, new Fault(settings));
   }
 
   /** Passes of the engine until it has nothing left to do. */
   run(): void {
-    for (let pass = 0; this.engine.step(0) > 0; pass++) {
+    for (let pass = 0, idle = 0; idle < this.engines.length; pass++) {
+      idle = this.step() > 0 ? 0 : idle + 1;
       expect(pass, 'passes of the engine').toBeLessThan(10_000);
     }
+  }
+
+  /** One pass of the engine whose turn it is. */
+  step(): number {
+    return this.engines[this.turn++ % this.engines.length].step(0);
   }
 
   /** Lets time go by, a pass of the engine each second. */
@@ -154,6 +206,20 @@ export class Simulation {
     return Object.fromEntries(entries.map((entry: FdbEntry) => [fdbName(entry), entry.port]));
   }
 
+  /** What is to be told of a bridge; what several engines noticed is one notice. */
+  notices(bridge = 0) {
+    const told = new Map<string, { kind: number; subject: number; from: number; to: number; times: number }>();
+    for (const { bridges } of this.engines) {
+      const { notices } = bridges[bridge] as Bridge;
+      for (let row = 0; row < notices.count; row++) {
+        const [kind, subject, from, to] = [notices.kind[row], notices.subject[row], notices.from[row], notices.to[row]];
+        const key = `${kind} ${notices.macHigh[row]} ${notices.macLow[row]} ${subject}`;
+        told.set(key, { kind, subject, from, to, times: notices.times[row] + (told.get(key)?.times ?? 0) });
+      }
+    }
+    return [...told.values()];
+  }
+
   /** Sum of a counter over all ports of a bridge. */
   total(counter: PortCounter, bridge = 0): number {
     return this.members(bridge).reduce((sum, port) => sum + port.count(counter), 0);
@@ -161,7 +227,8 @@ export class Simulation {
 
   /** Counters of a bridge. */
   counters(bridge = 0) {
-    return this.engine.bridgeCounters.snapshot(bridge);
+    const blocks = this.engines.map(({ bridgeCounters }) => bridgeCounters);
+    return new CounterSum(BRIDGE_COUNTERS, blocks).snapshot(bridge);
   }
 
   /** L5: every frame received and every copy made is accounted for exactly once. */

@@ -12,6 +12,7 @@ import type { LabHost } from '../../src/lab/lab-host.js';
 import { createVeth, deleteLink, type Link, setLink } from '../../src/netlink/link.js';
 import { eventually, TestDaemon } from '../helpers/daemon.js';
 import { describeSystem } from '../helpers/requirements.js';
+import { THREADS } from '../helpers/threads.js';
 
 describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
   let lab: Lab;
@@ -315,7 +316,8 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
     const host = lab.namespace('dying');
     createVeth(host.netlink, { name: 'wire' }, { name: 'eth1', netns: a.namespace.descriptor });
     const script = fileURLToPath(new URL('../helpers/dying-engine.mjs', import.meta.url));
-    const program = lab.run(host, script, [dirname(dirname(compiledModule('lab.js'))), socket, state], { stdio: 'pipe' });
+    const dist = dirname(dirname(compiledModule('lab.js')));
+    const program = lab.run(host, script, [dist, socket, state, String(THREADS)], { stdio: 'pipe' });
     let log = '';
     program.stderr?.on('data', (chunk) => (log += chunk));
     const ended = new Promise((resolve) => program.once('close', resolve));

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { EngineThread } from '../../src/engine/engine-thread.js';
+import type { EngineGroup } from '../../src/engine/engine-group.js';
 import {
   DEFAULT_BRIDGE_SETTINGS,
   DEFAULT_PORT_FLAGS,
@@ -16,6 +16,7 @@ import type { LabNamespace } from '../../src/lab/lab-namespace.js';
 import { check } from '../../src/native/system-error.js';
 import { createVeth, getLink, moveLink, setLink } from '../../src/netlink/link.js';
 import { describeSystem } from '../helpers/requirements.js';
+import { THREADS } from '../helpers/threads.js';
 import { Bench, Kind } from '../native/lab.js';
 import { BROADCAST, EXPERIMENT, frame, tagged } from '../sim/frames.js';
 
@@ -31,7 +32,7 @@ type Link = 'tap' | 'tap without offloads' | 'tap without vnet header' | 'raw so
 
 describeSystem('forwarding between kernels', ['tap'], () => {
   let lab: Lab;
-  let thread: EngineThread;
+  let thread: EngineGroup;
   let middle: LabNamespace;
   let hosts: LabHost[];
   let events: EngineEvent[];
@@ -39,9 +40,9 @@ describeSystem('forwarding between kernels', ['tap'], () => {
   beforeEach(async () => {
     lab = Lab.create('tbfwd');
     // The worker is a file of its own, which runs compiled only.
-    const compiled = new URL('../../dist/engine/engine-thread.js', import.meta.url).href;
-    const module = (await import(compiled)) as typeof import('../../src/engine/engine-thread.js');
-    thread = await module.EngineThread.start(lab.binding);
+    const compiled = new URL('../../dist/engine/engine-group.js', import.meta.url).href;
+    const module = (await import(compiled)) as typeof import('../../src/engine/engine-group.js');
+    thread = await module.EngineGroup.start(lab.binding, { threads: THREADS });
     events = [];
     thread.onEvent((event) => events.push(event));
     await thread.call('add-bridge', { bridge: 0, settings: DEFAULT_BRIDGE_SETTINGS });
@@ -62,7 +63,8 @@ describeSystem('forwarding between kernels', ['tap'], () => {
       setLink(middle.netlink, getLink(middle.netlink, host.name).index, { up: true });
       const options = { interface: host.name, netns: middle.descriptor, vnetHeader, promiscuous: true, ignoreOutgoing: true };
       const descriptor = check(binding.openPacket(options), 'openPacket', host.name);
-      return { kind: 'packet', descriptor, vnetHeader, udpSegmentation: true };
+      const queues = further(() => binding.openPacket({ ...options, fanoutWith: descriptor }));
+      return { kind: 'packet', descriptor, queues, vnetHeader, udpSegmentation: true };
     }
     const offloads = link === 'tap' ? ALL_OFFLOADS : 0;
     // Made outside and moved in: the descriptor then does not keep the host's namespace alive.
@@ -72,11 +74,17 @@ describeSystem('forwarding between kernels', ['tap'], () => {
       vnetHeader,
       offloads,
       persistent: false,
-      mode: 'create' as const,
+      multiQueue: THREADS > 1,
     };
-    const descriptor = check(binding.openTap(options), 'openTap', host.name);
+    const descriptor = check(binding.openTap({ ...options, mode: 'create' }), 'openTap', host.name);
+    const queues = further(() => binding.openTap({ ...options, mode: 'attach' }));
     moveLink(middle.netlink, getLink(middle.netlink, host.name).index, host.namespace.descriptor, 'eth0');
-    return { kind: 'tap', descriptor, vnetHeader, udpSegmentation: true };
+    return { kind: 'tap', descriptor, queues, vnetHeader, udpSegmentation: true };
+  }
+
+  /** Descriptors for the engine threads behind the first. */
+  function further(open: () => number): number[] {
+    return Array.from({ length: THREADS - 1 }, () => check(open(), 'open a queue', 'of the port'));
   }
 
   async function attach(link: Link, flags: Partial<PortFlags> = {}, mtu = 1500): Promise<LabHost> {

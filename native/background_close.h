@@ -1,0 +1,59 @@
+// close(2) on a thread of its own, with a promise of its end.
+//
+// The close of a TAP waits for grace periods of the kernel: some 15 to 25 ms, nearly all of it after the locks are let go, so that many of them wait
+// for the same one. libuv's pool has four threads: a bridge with 200 ports took 1.9 s there, and kept file I/O waiting meanwhile.
+#pragma once
+
+#include <napi.h>
+
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "descriptor.h"
+
+namespace tapbridge {
+
+class BackgroundClose {
+ public:
+  static Napi::Promise start(Napi::Env env, Descriptor descriptor) {
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    auto* close = new BackgroundClose(deferred);
+    close->done_ = Done::New(env, "closeInBackground", 0, 1);
+    try {
+      std::thread([close, mine = std::move(descriptor)]() mutable {
+        mine.reset();
+        // The environment may be ending: then nobody waits for the answer any more.
+        Done done = close->done_;
+        if (done.NonBlockingCall(close) != napi_ok) {
+          delete close;
+        }
+        done.Release();
+      }).detach();
+    } catch (const std::system_error&) {
+      // No room for a thread; the closure with the descriptor is gone, and with it the file.
+      close->done_.Release();
+      delete close;
+      deferred.Resolve(Napi::Number::New(env, 0));
+    }
+    return deferred.Promise();
+  }
+
+ private:
+  explicit BackgroundClose(Napi::Promise::Deferred deferred) : deferred_(deferred) {}
+
+  // On the JavaScript thread; without an environment when that ended meanwhile.
+  static void settle(Napi::Env env, Napi::Function, std::nullptr_t*, BackgroundClose* close) {
+    if (env != nullptr) {
+      close->deferred_.Resolve(Napi::Number::New(env, 0));
+    }
+    delete close;
+  }
+
+  using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, BackgroundClose, settle>;
+
+  Napi::Promise::Deferred deferred_;
+  Done done_;
+};
+
+}  // namespace tapbridge
