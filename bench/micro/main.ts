@@ -5,12 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeMachine } from '../machine.js';
 import { type Summary, summarize } from '../statistics.js';
+import { fieldNames, WIRE_FILES } from './fields.js';
 
 interface Micro {
   module: string;
   variant: string;
   what: string;
-  unit: 'frame' | 'copy' | 'datagram' | 'piece' | 'lookup';
+  unit: 'frame' | 'copy' | 'datagram' | 'piece' | 'lookup' | 'address' | 'header';
+  /** Only when its module is asked for: there are many. */
+  onRequest?: boolean;
 }
 
 const MICROS: readonly Micro[] = [
@@ -18,6 +21,9 @@ const MICROS: readonly Micro[] = [
   { module: 'decision', variant: '10000', what: 'decision, 10,000 MACs, mixed', unit: 'frame' },
   { module: 'decision', variant: '60000', what: 'decision, 60,000 MACs, mixed', unit: 'frame' },
   { module: 'decision', variant: 'stream', what: 'decision, a conversation per burst', unit: 'frame' },
+  { module: 'learning', variant: 'known', what: 'learning, known address renewed', unit: 'address' },
+  { module: 'learning', variant: 'new', what: 'learning, new address', unit: 'address' },
+  { module: 'learning', variant: 'moved', what: 'learning, address moved', unit: 'address' },
   { module: 'pass', variant: 'unicast', what: 'whole pass, unicast', unit: 'frame' },
   { module: 'pass', variant: 'flood-8', what: 'whole pass, flood to 8 ports', unit: 'copy' },
   { module: 'pass', variant: 'flood-64', what: 'whole pass, flood to 64 ports', unit: 'copy' },
@@ -27,16 +33,23 @@ const MICROS: readonly Micro[] = [
   { module: 'checksum', variant: '1460', what: 'checksum of 1,460 bytes', unit: 'piece' },
   { module: 'checksum', variant: '65000', what: 'checksum of 65,000 bytes', unit: 'piece' },
   { module: 'wire', variant: '', what: 'ten fields of a UDP frame', unit: 'frame' },
+  ...Object.keys(WIRE_FILES).map(
+    (file): Micro => ({ module: 'header', variant: file, what: `all fields of a header, ${file}`, unit: 'header' }),
+  ),
   { module: 'accessors', variant: 'bytes', what: 'five fields, byte by byte', unit: 'frame' },
   { module: 'accessors', variant: 'dataview', what: 'five fields, DataView', unit: 'frame' },
   { module: 'accessors', variant: 'words', what: 'five fields, aligned words', unit: 'frame' },
   { module: 'table', variant: '1000', what: 'table lookup, 1,000 rows', unit: 'lookup' },
   { module: 'table', variant: '60000', what: 'table lookup, 60,000 rows', unit: 'lookup' },
+  ...['nothing', ...fieldNames()].map(
+    (field): Micro => ({ module: 'field', variant: field, what: field, unit: 'header', onRequest: true }),
+  ),
 ];
 
 const USAGE = `usage: npm run bench:micro -- [--only MODULE] [--processes N] [--json FILE]
 
   --only MODULE    ${[...new Set(MICROS.map(({ module }) => module))].join(', ')}
+                   ("field" is each accessor of src/wire by itself, and only measured when named)
   --processes N    fresh processes for each number; default 5
 `;
 
@@ -48,7 +61,8 @@ function runOnce({ module, variant, what }: Micro): number {
 }
 
 function line({ what, unit }: Micro, { median, min, max }: Summary): string {
-  const rate = `${(1000 / median).toPrecision(3)} M/s`;
+  const perMicro = 1000 / median;
+  const rate = `${perMicro >= 100 ? perMicro.toFixed(0) : perMicro.toPrecision(3)} M/s`;
   return `${what.padEnd(38)} ${median.toPrecision(3).padStart(7)} ns/${unit.padEnd(9)} ${rate.padStart(12)}   ${min.toPrecision(3)} … ${max.toPrecision(3)}`;
 }
 
@@ -67,7 +81,9 @@ function main(): void {
   }
   const processes = Number(values.processes);
   if (!Number.isInteger(processes) || processes < 1) throw new Error(`--processes ${values.processes}: give a whole number`);
-  const chosen = MICROS.filter(({ module }) => values.only === undefined || module === values.only);
+  const chosen = MICROS.filter(({ module, onRequest }) =>
+    values.only === undefined ? onRequest !== true : module === values.only,
+  );
   if (chosen.length === 0) throw new Error(`--only ${values.only}: there is no such module`);
   const machine = describeMachine();
   process.stdout.write(`${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}; medians of ${processes} processes\n\n`);

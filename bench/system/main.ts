@@ -1,187 +1,95 @@
-/** npm run bench: the system bench. See bench/README.md for what each number means. */
-import { spawn, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { cpuTimes, describeMachine, type Machine } from '../machine.js';
-import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, TYPES } from './matrix.js';
-import { formatReport, summarizeTrials } from './report.js';
-import type { TrialResult } from './trial.js';
+/** The system bench as `tapbridge bench` calls it. See bench/README.md for what each number means. */
+import { constants } from 'node:os';
+import { UsageError } from '../../dist/cli/failure.js';
+import { describeMachine } from '../machine.js';
+import { CampaignRun } from './campaign.js';
+import { campaignJson, checkWritable, readCampaign, writeWhole } from './campaign-file.js';
+import { compareCampaigns, comparisonReport } from './compare.js';
+import { listing } from './listing.js';
+import { type BenchOptions, makePlan, type Plan, planSeconds, trialsOfRound } from './plan.js';
+import { clock, Progress } from './progress.js';
+import type { Campaign } from './result.js';
+import { machineLines, terminalReport } from './terminal-report.js';
 
-const USAGE = `usage: npm run bench -- [--rounds N] [--seconds S] [--drivers A,B] [--types A,B] [--json FILE]
-
-  --rounds N    trials of each kind, interleaved; default 6
-  --seconds S   length of a trial without its warm-up; default 1
-  --drivers     the first one is the reference; default ${DEFAULT_DRIVERS.join(',')}
-${DRIVERS.map(({ name, what }) => `                ${name.padEnd(14)} ${what}`).join('\n')}
-  --types       default ${DEFAULT_TYPES.join(',')}
-${TYPES.map(({ name, what, unit }) => `                ${name.padEnd(14)} ${what} (${unit})`).join('\n')}
-  --json FILE   everything measured: machine, each trial in order, summary
-`;
-
-interface Plan {
-  rounds: number;
-  seconds: number;
-  drivers: string[];
-  types: string[];
-  json: string | undefined;
+export interface RunOptions extends BenchOptions {
+  /** '-' is standard output. */
+  json?: string;
+  html?: string;
 }
 
-function parsePlan(args: string[]): Plan | null {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '6' },
-      seconds: { type: 'string', default: '1' },
-      drivers: { type: 'string', default: DEFAULT_DRIVERS.join(',') },
-      types: { type: 'string', default: DEFAULT_TYPES.join(',') },
-      json: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return null;
-  const rounds = Number(values.rounds);
-  const seconds = Number(values.seconds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${values.rounds}: give a whole number of at least 1`);
-  if (!(seconds > 0 && seconds <= 600)) throw new Error(`--seconds ${values.seconds}: give a number up to 600`);
-  return {
-    rounds,
-    seconds,
-    drivers: withoutMissing(chosen('--drivers', values.drivers, DRIVERS)),
-    types: chosen('--types', values.types, TYPES),
-    json: values.json,
-  };
-}
+const STDOUT = '-';
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const OK = 0;
+const FAILED = 1;
+/** Shells call a death by signal n 128 + n. */
+const BY_SIGNAL = 128;
 
-/** Drops the drivers whose program is not installed, and says so. */
-function withoutMissing(drivers: readonly string[]): string[] {
-  const present = drivers.filter((name) => {
-    const needs = DRIVERS.find((driver) => driver.name === name)?.needs;
-    const missing = needs !== undefined && spawnSync(needs.command, ['--version'], { stdio: 'ignore' }).error !== undefined;
-    if (missing) process.stdout.write(`${name} is left out: there is no ${needs.command} (Debian package ${needs.package})\n`);
-    return !missing;
-  });
-  if (present.length === 0) throw new Error('no driver is left to measure');
-  return present;
-}
-
-function chosen(option: string, list: string, known: readonly { name: string }[]): string[] {
-  const names = list.split(',');
-  const unknown = names.find((name) => !known.some((each) => each.name === name));
-  if (unknown === undefined) return names;
-  throw new Error(`${option} ${unknown}: there are ${known.map(({ name }) => name).join(', ')}`);
-}
-
-/** A trial in a fresh process. @throws Error with what the process said */
-function runTrial(driver: string, type: string, seconds: number): Promise<TrialResult> {
-  const script = fileURLToPath(new URL('./trial.js', import.meta.url));
-  const child = spawn(process.execPath, [script, driver, type, String(seconds)], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let complaint = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    complaint += chunk.toString();
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status) => {
-      if (status === 0) resolve(JSON.parse(output) as TrialResult);
-      else reject(new Error(complaint.trim() || `trial ${driver} ${type} ended with status ${status}`));
-    });
-  });
-}
-
-/** A B, B A, A B …: whatever drifts during the run meets both alike. */
-function inOrder(drivers: readonly string[], round: number): readonly string[] {
-  return round % 2 === 0 ? drivers : [...drivers].reverse();
-}
-
-async function run(plan: Plan): Promise<TrialResult[][]> {
-  const total = plan.rounds * plan.types.length * plan.drivers.length;
-  const start = performance.now();
-  const rounds: TrialResult[][] = [];
-  let done = 0;
-  for (let round = 0; round < plan.rounds; round++) {
-    const trials: TrialResult[] = [];
-    for (const type of plan.types) {
-      for (const driver of inOrder(plan.drivers, round)) {
-        progress(`round ${round + 1}/${plan.rounds}  ${type} ${driver}  ${done}/${total} trials, ${seconds(start)} s`);
-        trials.push(await runTrial(driver, type, plan.seconds));
-        done++;
-      }
-    }
-    rounds.push(trials);
-  }
-  progress('');
-  return rounds;
-}
-
-/** One line that is written over, on a terminal only. */
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-}
-
-function seconds(since: number): string {
-  return ((performance.now() - since) / 1000).toFixed(0);
-}
-
-function machineLine({ cpu, cores, kernel, node, virtual, bridgeNetfilter }: Machine): string {
-  return `${cpu}, ${cores} cores${virtual ? ' (virtual)' : ''}, Linux ${kernel}, Node ${node}, bridge netfilter ${bridgeNetfilter}`;
-}
-
-/** Busy cores of foreign work, and stolen time of a trial, above which a run is void (bench/README.md, Noise). */
-const MAX_FOREIGN_CORES = 0.1;
-const MAX_STEAL = 0.02;
-const LOOK_MILLIS = 500;
-
-/** Cores at work while this process does nothing. */
-async function foreignCores(): Promise<number> {
-  const before = cpuTimes();
-  await new Promise((resolve) => setTimeout(resolve, LOOK_MILLIS));
-  const after = cpuTimes();
-  return (after.busy - before.busy) / (after.at - before.at);
-}
-
-/** What speaks against quoting this run. */
-function objections(foreign: number, trials: readonly TrialResult[], confidence: number): string[] {
-  const found: string[] = [];
-  if (foreign > MAX_FOREIGN_CORES) found.push(`${foreign.toFixed(1)} cores were busy with other work before it began`);
-  const stolen = trials.filter(({ steal }) => steal > MAX_STEAL).length;
-  if (stolen > 0)
-    found.push(`the hypervisor took more than ${MAX_STEAL * 100} % of the time in ${stolen} of ${trials.length} trials`);
-  if (confidence < 0.95)
-    found.push(`its intervals cover the median with ${(confidence * 100).toFixed(0)} % only: use --rounds 6 or more`);
-  return found;
-}
-
-async function main(): Promise<void> {
-  const plan = parsePlan(process.argv.slice(2));
-  if (plan === null) {
-    process.stdout.write(USAGE);
-    return;
-  }
+/** Measures, prints, writes. @returns the exit status. @throws UsageError, Error */
+export async function runBench(options: RunOptions): Promise<number> {
+  const { json, html } = options;
+  if (html === STDOUT) throw new UsageError('--html needs a file');
+  for (const file of [json, html]) if (file !== undefined && file !== STDOUT) checkWritable(file);
+  // With --json - standard output belongs to the result.
+  const stream = json === STDOUT ? process.stderr : process.stdout;
+  const bold = boldOf(stream);
+  const plan = makePlan(options);
   const machine = describeMachine();
-  const start = performance.now();
-  process.stdout.write(`${machineLine(machine)}\n`);
-  process.stdout.write(`${plan.rounds} rounds, trials of ${plan.seconds} s, each in a fresh process, interleaved\n\n`);
-  const foreign = await foreignCores();
-  const rounds = await run(plan);
-  const cells = summarizeTrials(rounds, plan.drivers, plan.types);
-  process.stdout.write(`${formatReport(cells, plan.drivers)}\n\n${seconds(start)} s\n`);
-  const against = objections(foreign, rounds.flat(), cells[0].ratio.confidence);
-  for (const objection of against) process.stdout.write(`do not quote this run: ${objection}\n`);
-  if (plan.json !== undefined) {
-    const trials = rounds.flatMap((round, index) => round.map((trial) => ({ round: index + 1, ...trial })));
-    writeFileSync(plan.json, `${JSON.stringify({ machine, plan, objections: against, trials, summary: cells }, null, 1)}\n`);
+  stream.write(`${[...machineLines(machine), ...planLines(plan)].join('\n')}\n\n`);
+  const { campaign, signal } = await measure(plan, machine);
+  if (campaign.trials.length > 0) stream.write(terminalReport(campaign, bold));
+  // Nothing measured: the reasons are all there is to say.
+  else for (const reason of [...campaign.failures.map(({ error }) => error), ...campaign.objections]) stream.write(`${reason}\n`);
+  if (json === STDOUT) process.stdout.write(campaignJson(campaign));
+  else if (json !== undefined) writeWhole(json, campaignJson(campaign));
+  if (html !== undefined) {
+    const { renderHtml } = await import('./html-report.js');
+    writeWhole(html, renderHtml(campaign));
+  }
+  if (signal !== null) return BY_SIGNAL + constants.signals[signal];
+  return campaign.failures.length > 0 || campaign.trials.length === 0 ? FAILED : OK;
+}
+
+/** What there is to choose from. */
+export function listBench(): string {
+  return listing(boldOf(process.stdout));
+}
+
+/** @throws Error when a file is no campaign */
+export function compareFiles(before: string, after: string, { json = false }: { json?: boolean } = {}): string {
+  const comparison = compareCampaigns(readCampaign(before), readCampaign(after));
+  return json ? `${JSON.stringify(comparison, null, 2)}\n` : comparisonReport(comparison, boldOf(process.stdout));
+}
+
+/** Runs the campaign; the first signal ends it in order, with what was measured so far. */
+async function measure(plan: Plan, machine: Campaign['machine']): Promise<{ campaign: Campaign; signal: NodeJS.Signals | null }> {
+  const progress = new Progress(process.stderr);
+  const run = new CampaignRun(plan, progress);
+  let signal: NodeJS.Signals | null = null;
+  const interrupt = (received: NodeJS.Signals): void => {
+    signal ??= received;
+    run.stop();
+  };
+  for (const each of SIGNALS) process.on(each, interrupt);
+  try {
+    return { campaign: await run.run(machine), signal };
+  } finally {
+    progress.end();
+    for (const each of SIGNALS) process.off(each, interrupt);
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  progress('');
-  process.stderr.write(`bench: ${(error as Error).message}\n`);
-  process.exitCode = 1;
+function planLines(plan: Plan): string[] {
+  const trials = trialsOfRound(plan, 1).length * plan.rounds;
+  const rounds = `${plan.rounds} ${plan.rounds === 1 ? 'round' : 'rounds'}`;
+  const lines = [
+    `${trials} trials in ${rounds}, ${plan.seconds} s each, in fresh processes, interleaved; the reference is ${plan.reference}; about ${clock(planSeconds(plan))}`,
+  ];
+  for (const { driver, type, why } of plan.missing) if (type === undefined) lines.push(`${driver} is left out: ${why}`);
+  if (plan.rounds < 6) lines.push('fewer than 6 rounds: the intervals are wide; good for a look, not for a claim');
+  return lines;
+}
+
+function boldOf(stream: NodeJS.WriteStream): (text: string) => string {
+  const plain = stream.isTTY !== true || process.env['NO_COLOR'] || process.env['TERM'] === 'dumb';
+  return (text) => (plain ? text : `\x1b[1m${text}\x1b[0m`);
 }

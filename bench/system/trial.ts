@@ -1,54 +1,128 @@
 /**
  * One trial in a process of its own: node trial.js DRIVER TYPE SECONDS. Builds a lab, connects it by the driver, warms up with the traffic
  * of the type, measures once, and prints one line of JSON. Start-up state (JIT, heap, address layout) is part of what varies between trials.
+ *
+ * SIGTERM ends it with everything it made, and so does the end of the campaign that started it.
  */
+import { readFileSync } from 'node:fs';
 import { Lab } from '../../dist/lab/lab.js';
+import type { LabHost } from '../../dist/lab/lab-host.js';
+import { foreignCores, snapshotProcesses } from '../foreign-work.js';
 import { cpuTimes } from '../machine.js';
-import { A, B, type BenchType, type Driver } from './driver.js';
+import type { Connection, Driver, SparePort } from './driver.js';
 import { DRIVERS, TYPES } from './matrix.js';
+import { ask, findProgram } from './programs.js';
+import type { TrialResult } from './result.js';
+import type { BenchType, Trial } from './type.js';
 
-export interface TrialResult {
-  driver: string;
-  type: string;
-  value: number;
-  unit: string;
-  details: Record<string, number>;
-  /** Cores of the whole machine busy during the measurement, and its share stolen by the hypervisor (0 … 1). */
-  busyCores: number;
-  steal: number;
+/** What a trial prints. */
+export interface TrialReport {
+  result: Omit<TrialResult, 'round'>;
+  /** Features of both ends; null without ethtool. */
+  offloads: { a: string; b: string } | null;
 }
 
-const WARM_UP_SECONDS = 0.3;
+/** Of the length of the measurement. */
+const WARM_UP_SHARE = 1 / 3;
+const PINGS = 5;
+const PING_MILLIS = 2000;
+/** Names of namespaces: PREFIX-PID-HOST. */
+const PREFIX = 'tbbench';
+const TERMINATED = 143;
 
-async function trial(driver: Driver, type: BenchType, seconds: number): Promise<TrialResult> {
-  const lab = Lab.create('tbbench');
+async function run(driver: Driver, type: BenchType, seconds: number): Promise<TrialReport> {
+  const lab = Lab.create(PREFIX);
   try {
-    const [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
-    // Router solicitations and multicast reports of IPv6 are no part of the measurement.
-    for (const host of [a, b]) await host.sysctl('net/ipv6/conf/default/disable_ipv6', 1);
-    await driver.connect(lab, a, b);
-    const reachable = await a.ping({ address: B, count: 5, timeoutMillis: 2000 });
-    const back = await b.ping({ address: A, count: 5, timeoutMillis: 2000 });
-    if (reachable.received === 0 || back.received === 0) throw new Error(`${driver.name}: the hosts cannot reach each other`);
-    await type.measure(a, b, Math.min(WARM_UP_SECONDS, seconds));
-
-    const before = cpuTimes();
-    const { value, details } = await type.measure(a, b, seconds);
-    const after = cpuTimes();
-    const elapsed = after.at - before.at;
-    const busy = after.busy - before.busy;
-    return {
-      driver: driver.name,
-      type: type.name,
-      value,
-      unit: type.unit,
-      details: { ...details, cpuNanosPerUnit: (busy * 1e9) / details['units'] },
-      busyCores: busy / elapsed,
-      steal: (after.steal - before.steal) / elapsed,
-    };
+    const trial = await connect(lab, driver, type, seconds);
+    if (type.warmUp === undefined) await type.measure({ ...trial, seconds: seconds * WARM_UP_SHARE });
+    else await type.warmUp(trial);
+    const result = await measure(trial, driver, type);
+    return { result, offloads: offloads(trial.a, trial.b) };
   } finally {
     await lab.close();
   }
+}
+
+/** Hosts and spare ports, connected, and seen to be. */
+async function connect(lab: Lab, driver: Driver, type: BenchType, seconds: number): Promise<Trial> {
+  const [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
+  const spares = (type.ports ?? 2) - 2;
+  const spareHost = spares > 0 ? await lab.host('spare') : undefined;
+  const hosts = spareHost === undefined ? [a, b] : [a, b, spareHost];
+  // Router solicitations and multicast reports of IPv6 are no part of the measurement.
+  for (const host of hosts) await host.sysctl('net/ipv6/conf/default/disable_ipv6', 1);
+  const spare: SparePort[] =
+    spareHost === undefined
+      ? []
+      : Array.from({ length: spares }, (_, index) => ({ namespace: spareHost.namespace, ifname: `s${index + 1}` }));
+  const connection = await driver.connect(lab, { a, b, spare });
+  if (driver.ping) await checkReach(driver, a, b, connection);
+  return { lab, a, b, spare, ...(spareHost === undefined ? {} : { spareHost }), ...connection, seconds };
+}
+
+async function checkReach(driver: Driver, a: LabHost, b: LabHost, { addressOfA, addressOfB }: Connection): Promise<void> {
+  const there = await a.ping({ address: addressOfB, count: PINGS, timeoutMillis: PING_MILLIS });
+  if (there.received === 0) throw new Error('host a cannot reach host b');
+  // Behind a driver of layer 3 only a opens conversations.
+  if (driver.layer !== 2) return;
+  const back = await b.ping({ address: addressOfA, count: PINGS, timeoutMillis: PING_MILLIS });
+  if (back.received === 0) throw new Error('host b cannot reach host a');
+}
+
+async function measure(trial: Trial, driver: Driver, type: BenchType): Promise<TrialReport['result']> {
+  const processesBefore = snapshotProcesses();
+  const before = cpuTimes();
+  const measurement = await type.measure(trial);
+  const after = cpuTimes();
+  const processesAfter = snapshotProcesses();
+  if (!Number.isFinite(measurement.value)) throw new Error(`${type.name} gave ${measurement.value} ${type.unit}`);
+  const elapsed = after.at - before.at;
+  const busy = after.busy - before.busy;
+  const roots = [process.pid, ...trial.processes];
+  return {
+    driver: driver.name,
+    type: type.name,
+    ...measurement,
+    cpuNanosPerUnit: measurement.units > 0 ? (busy * 1e9) / measurement.units : 0,
+    busyCores: busy / elapsed,
+    steal: (after.steal - before.steal) / elapsed,
+    // The campaign redraws its line meanwhile.
+    foreignCores: foreignCores(processesBefore, processesAfter, roots, process.connected ? [process.ppid] : []),
+    memoryMib: trial.processes.reduce((sum, pid) => sum + residentMib(pid), 0),
+  };
+}
+
+function residentMib(pid: number): number {
+  try {
+    const kib = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+    return Number(kib ?? 0) / 1024;
+  } catch {
+    throw new Error(`process ${pid} of the driver ended during the trial`);
+  }
+}
+
+/** What `ethtool -k` is asked for: the features that decide what a "frame" is. */
+const FEATURES = [
+  'rx-checksumming',
+  'tx-checksumming',
+  'scatter-gather',
+  'tcp-segmentation-offload',
+  'generic-segmentation-offload',
+  'generic-receive-offload',
+  'tx-udp-segmentation',
+  'rx-gro-list',
+  'rx-udp-gro-forwarding',
+];
+
+function offloads(a: LabHost, b: LabHost): TrialReport['offloads'] {
+  if (findProgram('ethtool') === undefined) return null;
+  const of = (host: LabHost): string => {
+    const said = ask(host.namespace, 'ethtool', ['-k', 'eth0']);
+    const states = new Map([...said.matchAll(/^\s*([a-z-]+): (on|off)/gm)].map(([, name, state]) => [name, state]));
+    const known = FEATURES.filter((name) => states.has(name));
+    return known.map((name) => `${name} ${states.get(name)}`).join(', ') || 'unknown';
+  };
+  return { a: of(a), b: of(b) };
 }
 
 const [driverName, typeName, seconds] = process.argv.slice(2);
@@ -58,9 +132,13 @@ if (driver === undefined || type === undefined || !(Number(seconds) > 0)) {
   process.stderr.write('usage: node trial.js DRIVER TYPE SECONDS\n');
   process.exit(2);
 }
+// By exit, so that everybody's handler of 'exit' removes what it made.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(TERMINATED));
+process.once('disconnect', () => process.exit(TERMINATED));
+process.channel?.unref();
 try {
-  process.stdout.write(`${JSON.stringify(await trial(driver, type, Number(seconds)))}\n`);
+  process.stdout.write(`${JSON.stringify(await run(driver, type, Number(seconds)))}\n`);
 } catch (error) {
-  process.stderr.write(`${driver.name} ${type.name}: ${(error as Error).message}\n`);
+  process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 1;
 }

@@ -1,12 +1,12 @@
 /** `tapbridge demo`: sees to the rights, runs the demo here or in a process that stays, ends it on signals. */
-import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { relative } from 'node:path';
 import { Demo } from '../demo/demo.js';
-import { USER_NAMESPACE_MARK, whatNext } from '../demo/how-to.js';
+import { whatNext } from '../demo/how-to.js';
 import { startKeeper } from '../demo/keep.js';
 import type { StepResult } from '../demo/report.js';
 import { decide, situation } from '../demo/rights.js';
+import { BY_SIGNAL, runThrough } from './run-through.js';
 
 export interface DemoCommandOptions {
   keep?: boolean;
@@ -16,8 +16,6 @@ export interface DemoCommandOptions {
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const OK = 0;
 const FAILED = 1;
-/** Shells call a death by signal n 128 + n. */
-const BY_SIGNAL = 128;
 
 /** Runs the demo. Returns the exit status. */
 export async function runDemo({ keep = false, json = false }: DemoCommandOptions): Promise<number> {
@@ -27,7 +25,7 @@ export async function runDemo({ keep = false, json = false }: DemoCommandOptions
       process.stderr.write(`tapbridge: demo: ${rights.message}\n`);
       return FAILED;
     case 'through':
-      return runThrough(rights.command, rights.args);
+      return runThrough('demo', rights.command, rights.args);
     case 'enough':
       return keep ? runKept(json) : runHere(json);
   }
@@ -61,22 +59,6 @@ async function runKept(json: boolean): Promise<number> {
   else await keeper.stop();
   if (json) printResults(results);
   return ok ? OK : FAILED;
-}
-
-/** The same command again, behind another. Signals of the terminal reach both; others are handed on. */
-function runThrough(command: string, args: readonly string[]): Promise<number> {
-  const child = spawn(command, [...args, process.execPath, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: { ...process.env, [USER_NAMESPACE_MARK]: '1' },
-  });
-  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve) => {
-    child.once('error', (error) => {
-      process.stderr.write(`tapbridge: demo: cannot run ${command}: ${error.message}\n`);
-      resolve(FAILED);
-    });
-    child.once('exit', (status, signal) => resolve(signal === null ? (status ?? FAILED) : BY_SIGNAL + constants.signals[signal]));
-  });
 }
 
 /** Ends what runs on the first signal; `status` is 0 until then, `ended` settles when everything is down. */

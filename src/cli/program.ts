@@ -1,6 +1,7 @@
 /** The tree of commands. Each loads what it needs when it runs: help and clients start fast, only the daemon pays for the daemon. */
 import { Command } from 'commander';
 import { packageVersion } from '../daemon/version.js';
+import { benchCommand } from './bench-command.js';
 import { createCommand, listCommand, removeCommand } from './bridge-commands.js';
 import { captureCommand } from './capture-command.js';
 import { completionCommand } from './completion.js';
@@ -15,9 +16,12 @@ export function buildProgram(): Command {
   const program = new Command('tapbridge')
     .description('A userspace ethernet bridge for containers.')
     .version(packageVersion(), '-V, --version', 'print the version')
+    // An option belongs to the command it follows: `bench --json FILE` and `bench compare A B --json`.
+    .enablePositionalOptions()
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 a command line that makes no sense.');
   for (const command of [
     demoCommand(),
+    benchCommand(),
     daemonCommand(),
     createCommand(),
     removeCommand(),

@@ -21,6 +21,13 @@ export function fraction(what: string, text: string): number {
   return value;
 }
 
+/** '2', '0.5'; not 0. */
+export function positiveNumber(what: string, text: string): number {
+  if (!/^[0-9]+(\.[0-9]+)?$/.test(text) || Number(text) === 0)
+    throw new UsageError(`${what} is a number above 0, not ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
 /** '2', '0.5', '0'. */
 export function factor(what: string, text: string): number {
   if (!/^[0-9]+(\.[0-9]+)?$/.test(text))

@@ -39,7 +39,8 @@ export function situation(): Situation {
   };
 }
 
-export function decide({ capable, tun, unshare }: Situation): Rights {
+/** @param again what to type once more with more rights */
+export function decide({ capable, tun, unshare }: Situation, again = 'npm start'): Rights {
   if (tun === 'missing') {
     return lacking(`there is no ${TUN}: load the driver ("modprobe tun"), or give the container the device ("--device ${TUN}")`);
   }
@@ -47,15 +48,15 @@ export function decide({ capable, tun, unshare }: Situation): Rights {
     return tun === 'usable' ? { kind: 'enough' } : lacking(`${TUN} may not be opened: allow it ("chmod 666 ${TUN}" as root)`);
   }
   if (tun === 'forbidden') {
-    return lacking(`needs root, or a ${TUN} that others may open: "sudo npm start", or "sudo chmod 666 ${TUN}" and try again`);
+    return lacking(`needs root, or a ${TUN} that others may open: "sudo ${again}", or "sudo chmod 666 ${TUN}" and try again`);
   }
   switch (unshare()) {
     case 'works':
       return { kind: 'through', command: 'unshare', args: UNSHARE };
     case 'missing':
-      return lacking('needs root, or unshare(1) for a user namespace: "sudo npm start", or install util-linux');
+      return lacking(`needs root, or unshare(1) for a user namespace: "sudo ${again}", or install util-linux`);
     case 'refused':
-      return lacking('needs root, since this system refuses unprivileged user namespaces: "sudo npm start"');
+      return lacking(`needs root, since this system refuses unprivileged user namespaces: "sudo ${again}"`);
   }
 }
 

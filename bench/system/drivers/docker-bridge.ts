@@ -1,6 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { makeKernelBridge, plugIntoKernelBridge } from '../../../dist/lab/connect-hosts.js';
-import { A, B, type Driver, SUBNET } from '../driver.js';
+import { writeSysctl } from '../../../dist/netlink/sysctl.js';
+import { type Driver, SUBNET } from '../driver.js';
+import { ask } from '../programs.js';
+import { KERNEL_BRIDGE_PORTS, makeBridgeHost, plugAll } from './kernel-bridge.js';
 
 /**
  * The rules a Docker engine lays over its bridge (docker0 of Docker 20 to 28, iptables' nft backend, no published port): forwarding is
@@ -36,21 +37,16 @@ table ip nat {
 /** What people replace: the kernel's bridge as a Docker engine sets it up. */
 export const dockerBridge: Driver = {
   name: 'docker-bridge',
+  role: 'reference',
   what: "the kernel's bridge and two veth pairs, as Docker sets them up: with its rules and connection tracking",
-  needs: { command: 'nft', package: 'nftables' },
-  async connect(lab, a, b) {
-    const host = await lab.host('bridge');
-    await host.sysctl('net/ipv6/conf/default/disable_ipv6', 1);
-    await host.sysctl('net/ipv4/ip_forward', 1);
-    makeKernelBridge(host.namespace, 'br0');
-    const { status, stderr } = spawnSync('nsenter', [`--net=${host.netnsPath}`, 'nft', '-f', '-'], {
-      input: RULES,
-      encoding: 'utf8',
-    });
-    if (status !== 0) {
-      throw new Error(`nft refused the rules of docker0: ${stderr.trim()}`);
-    }
-    plugIntoKernelBridge(a, A, host.namespace, 'br0');
-    plugIntoKernelBridge(b, B, host.namespace, 'br0');
+  needs: [{ command: 'nft', package: 'nftables' }],
+  layer: 2,
+  ping: true,
+  maxPorts: KERNEL_BRIDGE_PORTS,
+  async connect(lab, wiring) {
+    const host = makeBridgeHost(lab);
+    host.inside(() => writeSysctl('net/ipv4/ip_forward', 1));
+    ask(host, 'nft', ['-f', '-'], { input: RULES });
+    return plugAll(host, wiring);
   },
 };

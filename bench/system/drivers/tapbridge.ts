@@ -1,49 +1,38 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../../../dist/client/client.js';
 import type { Lab } from '../../../dist/lab/lab.js';
-import { A, B, type Driver, SUBNET } from '../driver.js';
+import { A, B, type Connection, type Driver, SUBNET, type Wiring } from '../driver.js';
+import { Program } from '../programs.js';
 
-const START_MILLIS = 10_000;
+/** Port numbers of the engine, one of which is the host port's. */
+export const TAPBRIDGE_PORTS = 1023;
 const BRIDGE = 'tb0';
 const GATEWAY = '198.18.0.254';
 
-/** Our bridge as delivered: the daemon, a bridge, two containers attached. The daemon's host is a namespace of the lab. */
+/** Starts a daemon on a host that is a namespace of the lab, makes a bridge, attaches everybody. @param options of `tapbridge daemon` */
+export async function connectByDaemon(lab: Lab, { a, b, spare }: Wiring, options: readonly string[] = []): Promise<Connection> {
+  const script = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+  const client = connect(join(lab.folder, 'socket'));
+  const args = ['--socket', client.socketPath, '--state', join(lab.folder, 'state'), '--log-level', 'warn', ...options];
+  const daemon = Program.start(lab, lab.namespace('daemon'), process.execPath, [script, 'daemon', ...args]);
+  await daemon.until('its answer', async () => (await client.version()) !== undefined);
+  await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY });
+  await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A });
+  await client.attach(BRIDGE, { port: 'b', netns: b.netnsPath, ip: B });
+  for (const [index, { namespace, ifname }] of spare.entries()) {
+    await client.attach(BRIDGE, { port: `s${index}`, netns: namespace.path, ifname });
+  }
+  return { addressOfA: A, addressOfB: B, processes: [daemon.pid] };
+}
+
+/** Our bridge as delivered: the daemon, a bridge, two containers attached. */
 export const tapbridge: Driver = {
   name: 'tapbridge',
+  role: 'subject',
   what: 'tapbridge daemon, a TAP per host, defaults',
-  async connect(lab, a, b) {
-    const folder = mkdtempSync(join(tmpdir(), 'tbbench-'));
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    const client = connect(join(folder, 'socket'));
-    await startDaemon(lab, client.socketPath, join(folder, 'state'), () => client.version());
-    await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY });
-    await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A });
-    await client.attach(BRIDGE, { port: 'b', netns: b.netnsPath, ip: B });
-  },
+  layer: 2,
+  ping: true,
+  maxPorts: TAPBRIDGE_PORTS,
+  connect: (lab, wiring) => connectByDaemon(lab, wiring),
 };
-
-async function startDaemon(lab: Lab, socket: string, state: string, ask: () => Promise<unknown>): Promise<void> {
-  const script = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
-  const args = ['daemon', '--socket', socket, '--state', state, '--log-level', 'warn'];
-  const daemon = lab.run(lab.namespace('daemon'), script, args, { stdio: 'pipe' });
-  let said = '';
-  for (const stream of [daemon.stdout, daemon.stderr]) {
-    stream?.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-  }
-  const deadline = performance.now() + START_MILLIS;
-  for (;;) {
-    try {
-      await ask();
-      return;
-    } catch (error) {
-      if (daemon.exitCode !== null) throw new Error(`the daemon ended with status ${daemon.exitCode}: ${said.trim()}`);
-      if (performance.now() > deadline) throw new Error(`the daemon does not answer: ${said.trim()}`, { cause: error });
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

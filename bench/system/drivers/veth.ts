@@ -4,8 +4,13 @@ import { A, B, type Driver } from '../driver.js';
 /** The ceiling of generator, receiver and their stacks: nothing forwards. */
 export const veth: Driver = {
   name: 'veth',
+  role: 'ceiling',
   what: 'a bare veth pair, no bridge',
-  async connect(_lab, a, b) {
+  layer: 2,
+  ping: true,
+  maxPorts: 2,
+  async connect(_lab, { a, b }) {
     connectHosts(a, A, b, B);
+    return { addressOfA: A, addressOfB: B, processes: [] };
   },
 };

@@ -1,4 +1,5 @@
-import { B, type BenchType } from '../driver.js';
+import type { BenchType } from '../type.js';
+import { delayDetails } from './udp-load.js';
 
 const PORT = 5003;
 const PAYLOAD_BYTES = 18;
@@ -8,14 +9,16 @@ const IDLE_MILLIS = 100;
 /** A question and its answer between two processes that sleep until their datagram comes, as clients and servers do. */
 export const udpRr: BenchType = {
   name: 'udp-rr',
+  family: 'udp-rr',
   what: 'UDP request and response between processes, 18 bytes, median',
   unit: 'µs',
   better: 'lower',
-  async measure(a, b, seconds) {
+  layer: 3,
+  async measure({ a, b, addressOfB, seconds }) {
     await b.request('traffic-udp-echo-bind', { port: PORT });
     const answering = b.request('traffic-udp-echo', { port: PORT, startMillis: 3000, idleMillis: IDLE_MILLIS });
     const asked = await a.request('traffic-udp-ask', {
-      address: B,
+      address: addressOfB,
       port: PORT,
       count: Math.round(QUESTIONS_PER_SECOND * Math.min(seconds, 10)),
       payloadBytes: PAYLOAD_BYTES,
@@ -25,13 +28,9 @@ export const udpRr: BenchType = {
     if (asked.frames === 0) throw new Error('no question was answered');
     return {
       value: asked.delayMedianNanos / 1000,
-      details: {
-        lost: asked.missing,
-        p99Micros: asked.delayP99Nanos / 1000,
-        maxMicros: asked.delayMaxNanos / 1000,
-        perSecond: asked.frames / (asked.micros / 1e6),
-        units: asked.frames,
-      },
+      units: asked.frames,
+      details: { lost: asked.missing, perSecond: asked.frames / (asked.micros / 1e6), ...delayDetails(asked.delays) },
+      delays: asked.delays,
     };
   },
 };

@@ -1,0 +1,31 @@
+/** Searches for the largest number that still passes. */
+
+export interface Search {
+  /** The largest that passed, or where the search began when none did. */
+  largest: number;
+  /** Whether the limit itself passed: the true value may lie beyond. */
+  limited: boolean;
+}
+
+type Passes = (value: number) => Promise<boolean>;
+
+/**
+ * Between a number taken to pass and one taken to fail, until the two are closer than `resolution` of the upper one.
+ * @param least below it the search gives up
+ */
+export async function bisect(low: number, high: number, resolution: number, least: number, passes: Passes): Promise<number> {
+  let largest = low;
+  let failed = high;
+  while (failed - largest > resolution * failed && failed > least) {
+    const middle = (largest + failed) / 2;
+    if (await passes(middle)) largest = middle;
+    else failed = middle;
+  }
+  return largest;
+}
+
+/** The same when nobody knows yet whether the upper end passes: it is tried first. */
+export async function searchUpTo(low: number, limit: number, resolution: number, least: number, passes: Passes): Promise<Search> {
+  if (await passes(limit)) return { largest: limit, limited: true };
+  return { largest: await bisect(low, limit, resolution, least, passes), limited: false };
+}
