@@ -2,11 +2,12 @@
 // ceiling of the mechanism (TAPs, a system call per read, merged datagrams), whatever the language of the rest; bench driver `tap-relay`.
 //
 //     tap-relay NAME NAME [--spin MICROS] [--burst FRAMES] [--bytes BYTES] [--pin CPU | --pin-last] [--idle] [--slice MICROS]
-//               [--yield FRAMES] [--no-merge] [--uring] [--napi] [--huge]
+//               [--yield FRAMES] [--no-merge] [--uring] [--acks] [--napi] [--huge]
 //
 // Makes both TAPs and says "ready": somebody may move them into their namespaces. Relays until SIGTERM.
 //
 //     --uring   reads of a burst are submitted together to io_uring instead of being a read(2) each
+//     --acks    of acknowledgements of one connection in a burst only the last is sent; counts them at the end
 //     --napi    IFF_NAPI: what is written goes through the interface's NAPI and GRO
 //     --huge    asks for huge pages under the arena
 //     --slice   a shorter turn on the core, which comes sooner
@@ -57,7 +58,7 @@ struct Options {
   int pin = -1;
   int yield = 0;
   std::uint64_t slice_nanos = 0;
-  bool idle = false, merge = true, uring = false, napi = false, huge = false;
+  bool idle = false, merge = true, uring = false, napi = false, huge = false, acks = false;
 };
 
 struct Frame {
@@ -131,6 +132,34 @@ void write_headers(std::uint8_t* to, const Frame& first, int datagrams) {
   set_word(to + kIpv4 + 10, ~folded(sum_of(to + kIpv4, 10)));
   set_word(to + kUdp + 4, udp_bytes);
   set_word(to + kUdp + 6, folded(17 + udp_bytes + sum_of(to + kIpv4 + 12, 4)));
+}
+
+// An IPv4 TCP segment without payload whose flags are ACK and nothing else.
+bool pure_ack(const Frame& frame) {
+  const std::uint8_t* ip = frame.start + kIpv4;
+  if (frame.bytes < kUdp + 20 || word(ip - 2) != 0x0800 || ip[0] != 0x45 || ip[9] != 6 || ip[33] != 0x10) return false;
+  return word(ip + 2) == 20U + static_cast<unsigned>(ip[32] >> 4) * 4;
+}
+bool same_connection(const Frame& one, const Frame& other) {
+  return std::memcmp(one.start + kIpv4 + 12, other.start + kIpv4 + 12, 12) == 0;
+}
+
+std::uint64_t acks_seen = 0;
+std::uint64_t acks_left_out = 0;
+
+// Leaves out an acknowledgement when the next frame is one of the same connection: it says all the first one did (and more, as they are cumulative).
+void filter_acks(std::vector<Frame>& frames) {
+  std::size_t kept = 0;
+  for (std::size_t index = 0; index < frames.size(); index++) {
+    const bool ack = pure_ack(frames[index]);
+    acks_seen += ack ? 1 : 0;
+    if (ack && index + 1 < frames.size() && pure_ack(frames[index + 1]) && same_connection(frames[index], frames[index + 1])) {
+      acks_left_out++;
+    } else {
+      frames[kept++] = frames[index];
+    }
+  }
+  frames.resize(kept);
 }
 
 void send(int tap, const std::vector<Frame>& frames, bool merge) {
@@ -290,8 +319,9 @@ void relay(const Options& options, const int (&taps)[2]) {
     if (uring != nullptr) uring->read(frames);
     for (std::size_t port = 0; port < 2; port++) {
       if (uring == nullptr) read_all(taps[port], options, arena, frames[port]);
-      send(taps[1 - port], frames[port], options.merge);
       got += static_cast<int>(frames[port].size());
+      if (options.acks) filter_acks(frames[port]);
+      send(taps[1 - port], frames[port], options.merge);
     }
     if (options.yield > 0 && got >= options.yield) sched_yield();
     if (got > 0) {
@@ -323,6 +353,7 @@ Options parse(int count, char** words) {
     else if (option == "--idle") options.idle = true;
     else if (option == "--no-merge") options.merge = false;
     else if (option == "--uring") options.uring = true;
+    else if (option == "--acks") options.acks = true;
     else if (option == "--napi") options.napi = true;
     else if (option == "--huge") options.huge = true;
     else if (option[0] != '-' && names < 2) options.names[names++] = words[index];
@@ -345,5 +376,9 @@ int main(int count, char** words) {
   std::puts("ready");
   std::fflush(stdout);
   relay(options, taps);
+  if (options.acks) {
+    std::fprintf(stderr, "%llu of %llu acknowledgements left out\n", static_cast<unsigned long long>(acks_left_out),
+                 static_cast<unsigned long long>(acks_seen));
+  }
   return 0;
 }

@@ -15,6 +15,12 @@ import { ControlError, orRefuse } from './control-error.js';
 import { type OpenTap, openTap } from './tap.js';
 import type { Undo } from './undo.js';
 
+/**
+ * Frames that wait in a TAP while the engine has to wait for its core, a few milliseconds at most: 1,000, what the kernel gives, are lost sooner at
+ * rates a bridge sustains otherwise. Of super-frames it is 256 MiB in the worst case, that a container sends and nobody reads.
+ */
+const QUEUE_FRAMES = 4096;
+
 export interface ContainerPortSpec {
   ifname: string;
   mac: string;
@@ -56,7 +62,7 @@ export function makeContainerPort(binding: Binding, here: Netlink, netns: Netns,
     const tap = openTap(binding, temporary, spec.threads);
     for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
     const { index } = getLink(here, temporary);
-    setLink(here, index, { mac: spec.mac, mtu: spec.mtu });
+    setLink(here, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES });
     moveLink(here, index, netns.descriptor, spec.ifname, there);
     configure(there, spec);
     return tap;

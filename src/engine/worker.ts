@@ -11,6 +11,7 @@ import { ReplayPort } from '../port/replay-port.js';
 import { execute } from './commands.js';
 import { burstIoOptions, Engine } from './engine.js';
 import type { CommandArguments, CommandName, EngineEvent, ThreadPlace } from './protocol.js';
+import { warmUp } from './warm-up.js';
 
 /** What the main thread gives the worker. */
 export interface WorkerInput {
@@ -43,6 +44,7 @@ const input = workerData as WorkerInput;
 const binding = loadBinding();
 // Where that is not allowed (a seccomp filter) the engine has turns as long as everybody's.
 binding.setTimeSlice(SLICE_MICROS);
+warmUp();
 const ioOptions = burstIoOptions(input.maxPorts);
 const io = new binding.BurstIo(ioOptions);
 const engine = new Engine({
