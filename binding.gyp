@@ -12,7 +12,6 @@
         "native/netns.cc",
         "native/packet_socket.cc",
         "native/tap.cc",
-        "native/time_slice.cc",
         "native/vlan_tag.cc",
         "native/waker.cc"
       ],

@@ -16,7 +16,6 @@
 #include "netns.h"
 #include "packet_socket.h"
 #include "tap.h"
-#include "time_slice.h"
 #include "waker.h"
 
 namespace tapbridge {
@@ -179,11 +178,6 @@ Napi::Value icmp_echo_call(const Info& info) {
   return number(info, icmp_echo(address, static_cast<uint16_t>(sequence), static_cast<int>(payload), timeout));
 }
 
-Napi::Value set_time_slice_call(const Info& info) {
-  int64_t micros = 0;
-  return number(info, read_integer(info.Env(), info[0], 1, 1'000'000, micros) ? set_time_slice(micros * 1000) : -EINVAL);
-}
-
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>().release());
   const auto define = [&](const char* name, Napi::Value (*call)(const Info&)) { exports.Set(name, Napi::Function::New(env, call, name)); };
@@ -203,7 +197,6 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("netlinkRead", netlink_read_call);
   define("monotonicMicros", monotonic_micros_call);
   define("wake", wake_call);
-  define("setTimeSlice", set_time_slice_call);
   define("icmpEcho", icmp_echo_call);
   return exports;
 }

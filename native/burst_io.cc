@@ -58,8 +58,7 @@ bool BurstIo::sensible(const BurstLimits& limits) {
   constexpr int64_t kMebi = 1 << 20;
   return limits.arena_bytes >= kMebi && limits.arena_bytes <= 1024 * kMebi && limits.arena_bytes % 4096 == 0 &&
          limits.receive_bytes >= kSlotRoom && limits.receive_bytes <= limits.arena_bytes && limits.batch_frames >= 1 &&
-         limits.batch_frames <= 65536 && limits.receive_frames >= 1 && limits.receive_frames <= limits.batch_frames && limits.burst_frames >= 1 && limits.burst_frames <= 65536 &&
-         limits.burst_bytes >= 1 && limits.burst_bytes <= limits.arena_bytes && limits.transmit_words >= 4 &&
+         limits.batch_frames <= 65536 && limits.receive_frames >= 1 && limits.receive_frames <= limits.batch_frames && limits.burst_frames >= 1 && limits.burst_frames <= 65536 && limits.transmit_words >= 4 &&
          limits.transmit_words <= 16 * kMebi && limits.max_ports >= 1 && limits.max_ports <= 65536;
 }
 
@@ -293,8 +292,7 @@ void BurstIo::deliver(int port, int64_t at, int64_t length) {
 // False when the batch or the receive area is full.
 bool BurstIo::read_tap(int number, Port& port, bool trouble) {
   const int header = port.header_bytes;
-  int64_t bytes = limits_.burst_bytes;
-  for (int64_t budget = limits_.burst_frames; budget > 0 && bytes > 0; budget--) {
+  for (int64_t budget = limits_.burst_frames; budget > 0; budget--) {
     if (!room()) {
       return false;
     }
@@ -313,7 +311,6 @@ bool BurstIo::read_tap(int number, Port& port, bool trouble) {
     port.hiccups = 0;
     trouble = false;
     deliver(number, end_ + kTapFrameAt, count - header);
-    bytes -= count;
   }
   more_ = true;
   return true;
@@ -321,8 +318,7 @@ bool BurstIo::read_tap(int number, Port& port, bool trouble) {
 
 bool BurstIo::read_packet(int number, Port& port, bool trouble) {
   const int header = port.header_bytes;
-  int64_t bytes = limits_.burst_bytes;
-  for (int64_t budget = limits_.burst_frames; budget > 0 && bytes > 0;) {
+  for (int64_t budget = limits_.burst_frames; budget > 0;) {
     if (!room()) {
       return false;
     }
@@ -346,7 +342,6 @@ bool BurstIo::read_packet(int number, Port& port, bool trouble) {
       }
       const int moved = restore_tag(messages_[each].msg_hdr, frame, length, header != 0);
       deliver(number, at - moved, length + moved);
-      bytes -= length;
     }
     port.hiccups = 0;
     trouble = false;

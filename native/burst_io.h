@@ -22,7 +22,6 @@ struct BurstLimits {
   int64_t batch_frames = 0;
   int64_t receive_frames = 0;
   int64_t burst_frames = 0;
-  int64_t burst_bytes = 0;
   int64_t transmit_words = 0;
   int64_t max_ports = 0;
 };

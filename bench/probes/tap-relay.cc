@@ -54,7 +54,7 @@ struct Options {
   const char* names[2] = {nullptr, nullptr};
   std::int64_t spin_nanos = 50'000;
   int burst = 64;
-  std::size_t bytes = 1 << 20;
+  std::size_t bytes = 2 << 20;
   int pin = -1;
   int yield = 0;
   std::uint64_t slice_nanos = 0;

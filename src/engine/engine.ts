@@ -10,7 +10,7 @@
  * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
  * delay). Nothing refers to the arena any more, and the next receive starts over.
  *
- * Limits: 256 bridges, `maxPorts` ports; 512 frames or 128 KiB of a port and 1,024 frames in all received per pass; 64 frames of a port in
+ * Limits: 256 bridges, `maxPorts` ports; 512 frames of a port and 1,024 frames in all received per pass; 64 frames of a port in
  * TypeScript and 256 in all made per pass; an arena of 4 MiB.
  */
 import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
@@ -43,10 +43,8 @@ export function burstIoOptions(maxPorts: number): BurstIoOptions {
     // Whatever the ports send, there is room for ARP answers, delayed frames and ports in TypeScript.
     batchFrames: 1280,
     receiveFrames: 1024,
-    // Many small frames, so that interleaved flows have several datagrams each to merge; few super-frames, so that they leave while they
-    // are in the cache and their sender goes on meanwhile (docs/performance.md).
+    // So many that interleaved flows have several datagrams each to merge (docs/performance.md); super-frames are bounded by the arena.
     burstFrames: 512,
-    burstBytes: 128 << 10,
     transmitWords: 1 << 15,
     maxPorts,
   };

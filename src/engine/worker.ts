@@ -37,16 +37,10 @@ export type Reply =
   | { id: 0; event: EngineEvent }
   | { id: 0; waker: number };
 
-/** The shortest the kernel gives: the engine runs as soon as it has work, and whoever reads what it delivered runs soon after it. */
-const SLICE_MICROS = 100;
-
 const input = workerData as WorkerInput;
-const binding = loadBinding();
-// Where that is not allowed (a seccomp filter) the engine has turns as long as everybody's.
-binding.setTimeSlice(SLICE_MICROS);
-warmUp();
+warmUp(input.place.count > 1);
 const ioOptions = burstIoOptions(input.maxPorts);
-const io = new binding.BurstIo(ioOptions);
+const io = new (loadBinding().BurstIo)(ioOptions);
 const engine = new Engine({
   io,
   ioOptions,

@@ -39,8 +39,6 @@ export interface BurstIoOptions {
   receiveFrames: number;
   /** Frames one port may give to one batch. */
   burstFrames: number;
-  /** A port that has given so many bytes to one batch is done, too; 1 … arenaBytes. */
-  burstBytes: number;
   /** Int32 words of the transmit ring. */
   transmitWords: number;
   /** Port numbers run from 0 to maxPorts - 1. */
@@ -194,11 +192,6 @@ export interface Binding {
   monotonicMicros(): number;
   /** Ends the sleep of the BurstIo whose waker this is, or the next one. Any thread may call it. -EBADF for what is no live waker. */
   wake(waker: Descriptor): Result;
-  /**
-   * How many microseconds, 1 … 1,000,000, the calling thread keeps its core when others want it; the kernel bounds it to 100 … 100,000 and, before
-   * 6.12, ignores it.
-   */
-  setTimeSlice(micros: number): Result;
   /**
    * One ICMP echo to an IPv4 address from the calling thread's namespace; blocks. Returns the nanoseconds from the send to the kernel's receive
    * stamp of the answer, -ETIMEDOUT, or another negative errno.

@@ -138,26 +138,6 @@ describeSystem('BurstIo over TAPs', ['root', 'tap'], () => {
     for (const numbers of perPort.values()) expect(numbers).toEqual([0, 1, 2, 3, 4]);
   });
 
-  test('a burst ends behind the frame that reaches its bytes, too', () => {
-    bench.io.close();
-    bench = new Bench({ burstBytes: 150 });
-    for (const port of [0, 1]) tapWithStack(port, port + 2);
-    for (const port of [2, 3]) {
-      for (let i = 0; i < 5; i++) bench.describe(port, joined(PLAIN, frame(i)));
-    }
-    bench.send();
-    // Frames of 60 bytes and a header of 12: the third is the one that reaches 150.
-    expect(bench.receive(500_000).map((each) => each.port)).toEqual([0, 0, 0, 1, 1, 1]);
-    expect(bench.status[Status.more]).toBe(1);
-    expect(bench.receive(500_000).map((each) => [each.port, numberOf(each)])).toEqual([
-      [0, 3],
-      [0, 4],
-      [1, 3],
-      [1, 4],
-    ]);
-    expect(bench.status[Status.more]).toBe(0);
-  });
-
   test('the receive area is never left: what does not fit waits', () => {
     bench.io.close();
     bench = new Bench({ receiveBytes: 66_000 });
@@ -328,7 +308,6 @@ describeSystem('BurstIo given garbage', ['root', 'tap'], () => {
       batchFrames: 8,
       receiveFrames: 8,
       burstFrames: 8,
-      burstBytes: 1 << 20,
       transmitWords: 64,
       maxPorts: 4,
     };

@@ -115,7 +115,6 @@ describeSystem('environments', ['root', 'tap'], () => {
       batchFrames: 8,
       receiveFrames: 8,
       burstFrames: 8,
-      burstBytes: 1 << 20,
       transmitWords: 64,
       maxPorts: 4,
     };

@@ -25,7 +25,6 @@ const OPTIONS: BurstIoOptions = {
   batchFrames: 128,
   receiveFrames: 128,
   burstFrames: 64,
-  burstBytes: 1 << 20,
   transmitWords: 4096,
   maxPorts: 70,
 };

@@ -13,7 +13,6 @@ const io = new binding.BurstIo({
   batchFrames: BATCH,
   receiveFrames: BATCH,
   burstFrames: 32,
-  burstBytes: 1 << 20,
   transmitWords: 4096,
   maxPorts: 4,
 });

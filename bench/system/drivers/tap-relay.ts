@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { getLink, moveLink } from '../../../dist/netlink/link.js';
+import { QUEUE_FRAMES } from '../../../dist/control/container-port.js';
+import { getLink, moveLink, setLink } from '../../../dist/netlink/link.js';
 import { A, B, type Driver } from '../driver.js';
 import { Program } from '../programs.js';
 
@@ -10,9 +11,9 @@ const SOURCE = fileURLToPath(new URL('../../../bench/probes/tap-relay.cc', impor
 const BINARY = fileURLToPath(new URL('../../../build/probes/tap-relay', import.meta.url));
 
 /**
- * Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. Without any: bursts and place as our engine has them.
+ * Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. Without any: bursts as our engine has them.
  */
-const options = (process.env['TAP_RELAY'] ?? '--pin-last --burst 256 --bytes 131072').split(' ').filter((word) => word !== '');
+const options = (process.env['TAP_RELAY'] ?? '--burst 512').split(' ').filter((word) => word !== '');
 
 /** The ceiling of what we do: a C++ program that moves frames between two TAPs as our engine does, and decides nothing. */
 export const tapRelay: Driver = {
@@ -29,7 +30,9 @@ export const tapRelay: Driver = {
     const program = Program.start(lab, host, BINARY, ['t0', 't1', ...options]);
     await program.until('its TAPs', () => host.hasInterface('t0') && host.hasInterface('t1'));
     for (const [index, { namespace }] of [a, b].entries()) {
-      moveLink(host.netlink, getLink(host.netlink, `t${index}`).index, namespace.descriptor, 'eth0');
+      const tap = getLink(host.netlink, `t${index}`).index;
+      setLink(host.netlink, tap, { txQueueLength: QUEUE_FRAMES });
+      moveLink(host.netlink, tap, namespace.descriptor, 'eth0');
     }
     a.namespace.configure('eth0', { address: A });
     b.namespace.configure('eth0', { address: B });
