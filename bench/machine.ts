@@ -18,7 +18,10 @@ export interface Machine {
   /** Whether the kernel says it runs under a hypervisor. */
   virtual: boolean;
   clockSource: string;
-  /** Bridge netfilter of a new namespace: '1' sends bridged frames through iptables, 'absent' when the module is not loaded. */
+  /**
+   * Bridge netfilter of the namespace the bench is started in: '1' sends bridged frames through iptables, 'absent' when the module is not loaded.
+   * A new namespace, as drivers have, starts with '1' wherever the module is loaded.
+   */
   bridgeNetfilter: string;
   started: string;
   os: string;
@@ -47,13 +50,13 @@ export function describeMachine(): Machine {
   const models = cpus();
   const bridgeNetfilter = '/proc/sys/net/bridge/bridge-nf-call-iptables';
   return {
-    cpu: models[0]?.model ?? 'unknown',
+    cpu: printable(models[0]?.model ?? '') || 'unknown',
     cores: models.length,
     threadsPerCore: threadsPerCore(),
     frequencyGovernor: line(`${CPU}/cpu0/cpufreq/scaling_governor`, 'none'),
     virtual: /^flags\s*:.*\bhypervisor\b/m.test(read('/proc/cpuinfo')),
     memoryGib: Math.round((totalmem() / 2 ** 30) * 10) / 10,
-    os: /^PRETTY_NAME="?([^"\n]*)/m.exec(read('/etc/os-release'))?.[1] ?? 'unknown',
+    os: printable(/^PRETTY_NAME="?([^"\n]*)/m.exec(read('/etc/os-release'))?.[1] ?? '') || 'unknown',
     kernel: release(),
     commandLine: line('/proc/cmdline', 'unknown'),
     mitigations: mitigations(),

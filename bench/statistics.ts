@@ -11,6 +11,17 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** A percentile is told where so many samples lie beyond it; fewer would be single events. */
+const LEAST_BEYOND = 10;
+
+/** Whether `total` samples are enough for this percentile. A hair less will do, because shares like 0.99 have no exact double. */
+export function isTold(total: number, share: number): boolean {
+  return total * (1 - share) >= LEAST_BEYOND - 1e-6;
+}
+
+/** Of an interval that a claim may stand on. Six values have it. */
+export const CLAIM_CONFIDENCE = 0.95;
+
 export interface Summary {
   median: number;
   /** Confidence interval of the median, see `confidence`. */
@@ -31,7 +42,7 @@ export function summarize(values: readonly number[]): Summary {
   const sorted = [...values].sort((one, other) => one - other);
   const n = sorted.length;
   let rank = 1;
-  while (coverage(n, rank + 1) >= 0.95) rank++;
+  while (coverage(n, rank + 1) >= CLAIM_CONFIDENCE) rank++;
   return {
     median: median(sorted),
     low: sorted[rank - 1],

@@ -14,7 +14,10 @@ export function toolVersion(command: string): string | null {
   return printable(line ?? 'of unknown version').slice(0, 100);
 }
 
-/** Without control characters: what programs and files say ends up in terminals and result files. */
+/** What moves a terminal's cursor, or the text around it: control and format characters (escapes, bidirectional overrides), line separators. */
+export const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/u;
+
+/** Without these: what programs and files say ends up in terminals and result files. */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ').trim();
+  return text.replace(new RegExp(UNPRINTABLE, 'gu'), ' ').trim();
 }

@@ -5,6 +5,7 @@
 import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import { printable, UNPRINTABLE } from '../tool-version.js';
 import type { Campaign } from './result.js';
 
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -12,7 +13,7 @@ const MAX_BYTES = 256 * 1024 * 1024;
 const text = z
   .string()
   .max(10_000)
-  .refine((value) => !/\p{Cc}/u.test(value), 'has control characters');
+  .refine((value) => !UNPRINTABLE.test(value), 'has control characters');
 const number = z.number();
 const count = z.number().int().min(0);
 const textByName = z.record(text, text);
@@ -106,11 +107,7 @@ export function parseCampaign(source: string, file: string): Campaign {
   const { success, data, error } = campaign.safeParse(value);
   if (success) return data;
   const [{ path, message }] = error.issues;
-  const place = path
-    .map(String)
-    .join('.')
-    .replace(/\p{Cc}/gu, '?')
-    .slice(0, 200);
+  const place = printable(path.map(String).join('.')).slice(0, 200);
   throw new Error(`${file} is no result of tapbridge bench: ${place === '' ? '' : `${place}: `}${message}`);
 }
 

@@ -2,7 +2,7 @@
  * A campaign: the trials of a plan one after the other, and what came of them.
  *
  * A trial that fails or that noise disturbed is repeated once, counted, and the second result stands whatever it is: nothing is dropped
- * because of its value. A trial that fails twice leaves a gap and is reported. Ending early leaves what was measured so far.
+ * because of its value. A trial whose repetition fails leaves a gap and is reported. Ending early leaves what was measured so far.
  */
 import { release } from 'node:os';
 import { cpuTimes, describeMachine, type Machine } from '../machine.js';
@@ -100,7 +100,7 @@ export class CampaignRun {
         why = printable((error as Error).message);
         if (repeatedFor !== '') {
           this.failures.push({ driver: entrant.label, type: type.name, round, error: why });
-          this.watcher.say(`round ${round}, ${type.name} ${entrant.label} failed twice: ${why}`);
+          this.watcher.say(`round ${round}, ${type.name} ${entrant.label} failed: ${why} (repeated for: ${repeatedFor})`);
           return;
         }
       }
@@ -190,7 +190,7 @@ export class CampaignRun {
     const stolen = count(({ steal }) => steal > MAX_STEAL);
     if (stolen > 0)
       found.push(
-        `the hypervisor took more than ${percent(MAX_STEAL)} of the time in ${stolen} of ${trials.length} trials, also when repeated`,
+        `the hypervisor took more than ${percent(MAX_STEAL)} of a core in ${stolen} of ${trials.length} trials, also when repeated`,
       );
     const foreign = count(({ foreignCores }) => foreignCores > MAX_FOREIGN_CORES);
     if (foreign > 0)
@@ -207,7 +207,7 @@ export class CampaignRun {
 
 /** Why a trial has to be repeated; '' when nothing disturbed it. */
 function disturbance({ steal, foreignCores }: Pick<TrialResult, 'steal' | 'foreignCores'>): string {
-  if (steal > MAX_STEAL) return `the hypervisor took ${(steal * 100).toFixed(1)} % of the time`;
+  if (steal > MAX_STEAL) return `the hypervisor took ${(steal * 100).toFixed(1)} % of a core`;
   if (foreignCores > MAX_FOREIGN_CORES) return `other processes kept ${foreignCores.toFixed(2)} cores busy`;
   return '';
 }

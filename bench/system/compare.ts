@@ -1,15 +1,16 @@
 /**
  * Two campaigns beside each other: what changed beyond noise.
  *
- * A change is real when the intervals do not touch. Judged are the ratios to the reference where both campaigns have the same one, because
+ * A change is real when the intervals do not touch, and both stand on enough rounds: of three rounds each, all of one lie beyond all of the other
+ * in one of ten comparisons of the same thing. Judged are the ratios to the reference where both campaigns have the same one, because
  * they survive another machine and another hour; the reference itself, and what has no ratio, is judged by its values.
  */
 import { columns } from '../../dist/demo/report.js';
-import type { Summary } from '../statistics.js';
+import { CLAIM_CONFIDENCE, type Summary } from '../statistics.js';
 import type { Campaign, Cell } from './result.js';
 import { formatNumber, formatRatio } from './terminal-report.js';
 
-export type Verdict = 'better' | 'worse' | 'same within noise';
+export type Verdict = 'better' | 'worse' | 'same within noise' | 'too few rounds';
 
 export interface Change {
   type: string;
@@ -68,9 +69,9 @@ function change(old: Cell, now: Cell, unit: string, better: 'higher' | 'lower', 
 }
 
 function verdict({ old, new: now }: { old: Summary; new: Summary }, better: 'higher' | 'lower'): Verdict {
-  if (now.low > old.high) return better === 'higher' ? 'better' : 'worse';
-  if (now.high < old.low) return better === 'higher' ? 'worse' : 'better';
-  return 'same within noise';
+  if (now.low <= old.high && now.high >= old.low) return 'same within noise';
+  if (!(Math.min(old.confidence, now.confidence) >= CLAIM_CONFIDENCE)) return 'too few rounds';
+  return now.low > old.high === (better === 'higher') ? 'better' : 'worse';
 }
 
 function warnings(before: Campaign, after: Campaign): string[] {
@@ -124,14 +125,20 @@ export function comparisonReport(comparison: Comparison, bold: (text: string) =>
     verdict,
   ]);
   const [first, ...lines] = columns([head, ...rows]);
-  const table = lines.map((line, index) => (changes[index].verdict === 'same within noise' ? line : bold(line)));
+  const table = lines.map((line, index) => (isClaim(changes[index].verdict) ? bold(line) : line));
   const count = (verdict: Verdict): number => changes.filter((each) => each.verdict === verdict).length;
-  const total = `${count('better')} better, ${count('worse')} worse, ${count('same within noise')} the same within noise`;
+  const undecided = count('too few rounds');
+  const few = undecided === 0 ? '' : `, ${undecided} apart, but with fewer than 6 rounds`;
+  const total = `${count('better')} better, ${count('worse')} worse, ${count('same within noise')} the same within noise${few}`;
   const listed = (cells: Comparison['onlyOld']): string => cells.map(({ type, driver }) => `${type} ${driver}`).join(', ');
   const only: string[] = [];
   if (onlyOld.length > 0) only.push(`only in the old one: ${listed(onlyOld)}`);
   if (onlyNew.length > 0) only.push(`only in the new one: ${listed(onlyNew)}`);
   return `${[bold(first), ...table, '', total, ...only, ...warnings.map((each) => `mind: ${each}`)].join('\n')}\n`;
+}
+
+function isClaim(verdict: Verdict): boolean {
+  return verdict === 'better' || verdict === 'worse';
 }
 
 function factor(value: number): string {

@@ -1,5 +1,6 @@
 /** Delays beyond the median as text: percentiles of all trials of a driver merged, for the types whose value is a delay or a loss. */
 import { columns } from '../../dist/demo/report.js';
+import { isTold } from '../statistics.js';
 import { mergeDelays, quantile } from './html/percentile-curve.js';
 import type { Campaign, TrialResult } from './result.js';
 import { ratioTo } from './summary.js';
@@ -13,8 +14,6 @@ const SHARES = [
   { title: 'p99.99', share: 0.9999 },
 ];
 const TAIL_SHARE = 0.99;
-/** A percentile is told where so many samples lie beyond it. */
-const LEAST_BEYOND = 10;
 const NANOS_PER_MICRO = 1000;
 
 /** Empty without such delays. */
@@ -43,9 +42,4 @@ export function delayTable({ types, drivers, trials, plan }: Campaign, bold: (te
 function tailOf({ delays }: TrialResult): number {
   const merged = delays === undefined ? null : mergeDelays([delays]);
   return merged !== null && isTold(merged.total, TAIL_SHARE) ? quantile(merged, TAIL_SHARE) : Number.NaN;
-}
-
-/** A hair below, because shares like 0.99 have no exact double. */
-function isTold(total: number, share: number): boolean {
-  return total * (1 - share) >= (share > 0.9 ? LEAST_BEYOND : 1) - 1e-6;
 }

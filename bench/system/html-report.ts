@@ -12,7 +12,7 @@
 import { barPlot } from './html/bar-plot.js';
 import { growthPlot } from './html/growth-plot.js';
 import { hasDelays, latencyPlot, percentileTable } from './html/latency-plot.js';
-import { type Content, type Markup, markup, NOTHING, Markup as Raw } from './html/markup.js';
+import { type Content, Markup, markup, NOTHING } from './html/markup.js';
 import { type RatioSeries, ratioPlot } from './html/ratio-plot.js';
 import { STYLE } from './html/style.js';
 import { cellTable, detailTable, driverTable, machineList, offloadList } from './html/tables.js';
@@ -55,7 +55,7 @@ ${machineList(machine)}
 <p class="sub">On another machine the rates differ; ratios are what to compare. bench/README.md of tapbridge says how each number is measured and what may be concluded from it.</p>
 `;
   return markup`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><meta name="color-scheme" content="light dark"><title>${title}</title><style>${new Raw(STYLE)}</style></head><body>${body}</body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><meta name="color-scheme" content="light dark"><title>${title}</title><style>${new Markup(STYLE)}</style></head><body>${body}</body></html>
 `.text;
 }
 
@@ -100,7 +100,7 @@ function box(kind: '' | 'warn', title: string, lines: readonly Markup[]): Markup
 function ratios(view: View): Markup {
   const { reference } = view.campaign.plan;
   const caption = ratioCaption(view);
-  const bases = [reference, ...view.withRole('baseline')];
+  const bases = [reference, ...view.withRole('reference'), ...view.withRole('baseline')];
   const subjects = view.withRole('subject');
   const plots = subjects.map((name, index) => {
     const headline = ratioPlot(view, `ratio-${index}`, `${name} against ${reference}`, `${name} ÷ ${reference}`, [

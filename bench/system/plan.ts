@@ -4,7 +4,7 @@ import type { Driver } from './driver.js';
 import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, QUICK_TYPES, TYPES } from './matrix.js';
 import { findProgram } from './programs.js';
 import type { Campaign } from './result.js';
-import type { BenchType } from './type.js';
+import { type BenchType, WARM_UP_SHARE } from './type.js';
 
 export interface BenchOptions {
   drivers?: string;
@@ -85,9 +85,13 @@ export function makePlan(options: BenchOptions, installed: (command: string) => 
       if (why !== null) missing.push({ driver: driver.name, type: type.name, why });
     }
   }
-  const types = chosen.filter((type) => absence(type, installed) === null);
+  const types = chosen.filter((type) =>
+    drivers.some(({ name }) => !missing.some((pair) => pair.driver === name && pair.type === type.name)),
+  );
   if (types.length === 0)
-    throw new Error(`no type is left to measure: ${chosen.map((type) => `${type.name} ${absence(type, installed)}`).join('; ')}`);
+    throw new Error(
+      `nothing is left to measure: ${missing.map(({ driver, type, why }) => `${type ?? ''} ${driver} ${why}`.trim()).join('; ')}`,
+    );
   const entrants = drivers.map((driver) => ({ label: driver.name, driver }));
   const reference = entrants[0];
   if (options.aa ?? preset.aa) entrants.splice(1, 0, { label: `${reference.label}${AGAIN}`, driver: reference.driver });
@@ -165,17 +169,20 @@ function commandLine({ drivers, types, rounds, seconds, quick, full, aa }: Bench
     quick && '--quick',
     full && '--full',
     aa && '--aa',
-    drivers !== undefined && `--drivers ${drivers}`,
-    types !== undefined && `--types ${types}`,
+    drivers !== undefined && `--drivers ${withoutBlanks(drivers)}`,
+    types !== undefined && `--types ${withoutBlanks(types)}`,
     rounds !== undefined && `--rounds ${rounds}`,
     seconds !== undefined && `--seconds ${seconds}`,
   ];
   return ['tapbridge bench', ...words.filter((word) => typeof word === 'string')].join(' ');
 }
 
+function withoutBlanks(list: string): string {
+  return list.replace(/\s+/g, '');
+}
+
 /** Start of processes, namespaces, connecting, pings, taking down. Measured on two cores. */
 const AROUND_SECONDS = 0.5;
-const WARM_UP_SHARE = 1 / 3;
 /** Many ports take time to make. */
 const SECONDS_PER_PORT = 0.02;
 const LIMIT_FACTOR = 6;

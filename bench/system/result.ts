@@ -10,7 +10,7 @@ export interface TrialResult extends Measurement {
   round: number;
   /** Nanoseconds of all cores together, interrupts included, per unit; 0 without units. */
   cpuNanosPerUnit: number;
-  /** Cores of the whole machine busy during the measurement, and its share stolen by the hypervisor (0 … 1). */
+  /** Cores of the whole machine busy during the measurement, and cores' worth of time the hypervisor gave to others (0.02: 2 % of one). */
   busyCores: number;
   steal: number;
   /** Cores that processes which are not the trial's kept busy meanwhile. */
@@ -26,7 +26,7 @@ export interface Cell {
   type: string;
   driver: string;
   value: Summary;
-  /** This driver's value over the reference's of the same round; 1 for the reference itself; null where the reference has no value or only zeros. */
+  /** This driver's value over the reference's of the same round; 1 for the reference itself; null where the reference has no value, or a zero in some round. */
   ratio: Summary | null;
   cpuNanosPerUnit: Summary;
   busyCores: number;

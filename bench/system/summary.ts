@@ -32,7 +32,8 @@ export function summarizeTrials(
 }
 
 /**
- * One driver over another, paired by round; null without a round that has both, or when the other's are zero.
+ * One driver over another, paired by round. Null without a round that has both, and when one of these has no ratio, e.g. because the other lost
+ * nothing in it: the rounds that are left would be chosen by their values.
  * @param figure what of a trial is compared, its value by default; NaN: it has none
  */
 export function ratioTo(
@@ -45,8 +46,10 @@ export function ratioTo(
   const ratios: number[] = [];
   for (const trial of trials.filter((each) => each.type === type && each.driver === driver)) {
     const other = trials.find((each) => each.type === type && each.driver === base && each.round === trial.round);
-    const ratio = other === undefined ? Number.NaN : figure(trial) / figure(other);
-    if (Number.isFinite(ratio)) ratios.push(ratio);
+    if (other === undefined) continue;
+    const ratio = figure(trial) / figure(other);
+    if (!Number.isFinite(ratio)) return null;
+    ratios.push(ratio);
   }
   return ratios.length === 0 ? null : summarize(ratios);
 }

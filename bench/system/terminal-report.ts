@@ -30,7 +30,7 @@ function headline(campaign: Campaign, bold: (text: string) => string): string[] 
   const { drivers, types, trials, plan } = campaign;
   const subjects = drivers.filter(({ name, role }) => role === 'subject' && name !== plan.reference);
   const bases = drivers
-    .filter(({ name, role }) => name === plan.reference || (role === 'baseline' && name !== `${plan.reference}${AGAIN}`))
+    .filter(({ name, role }) => name === plan.reference || (isKernels(role) && name !== `${plan.reference}${AGAIN}`))
     .map(({ name }) => name);
   const rows = types.flatMap((type) =>
     subjects.flatMap(({ name }) => {
@@ -42,6 +42,11 @@ function headline(campaign: Campaign, bold: (text: string) => string): string[] 
   if (rows.length === 0) return [];
   const [head, ...body] = columns([['type', 'driver', ...bases.map((base) => `÷ ${base}`), ''], ...rows]);
   return [bold(head), ...body];
+}
+
+/** Whether a role is the kernel bridge's. */
+function isKernels(role: string): boolean {
+  return role === 'reference' || role === 'baseline';
 }
 
 function familyTables(campaign: Campaign, bold: (text: string) => string): string[][] {

@@ -52,7 +52,13 @@ export function startTrial(driver: string, type: string, seconds: number, limitS
       if (late) reject(new Error(`no result after ${limitSeconds.toFixed(0)} s ${said}`.trim()));
       else if (status !== 0)
         reject(new Error(said.slice(0, MAX_COMPLAINT) || `the trial ended with ${signal ?? `status ${status}`}`));
-      else resolve(JSON.parse(output) as TrialReport);
+      else {
+        try {
+          resolve(JSON.parse(output) as TrialReport);
+        } catch (cause) {
+          reject(new Error(`the trial printed no report: ${said.slice(0, MAX_COMPLAINT)}`.trim(), { cause }));
+        }
+      }
     });
   });
   return { report, end };

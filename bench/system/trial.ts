@@ -4,7 +4,6 @@
  *
  * SIGTERM ends it with everything it made, and so does the end of the campaign that started it.
  */
-import { readFileSync } from 'node:fs';
 import { Lab } from '../../dist/lab/lab.js';
 import type { LabHost } from '../../dist/lab/lab-host.js';
 import { foreignCores, snapshotProcesses } from '../foreign-work.js';
@@ -12,8 +11,9 @@ import { cpuTimes } from '../machine.js';
 import type { Connection, Driver, SparePort } from './driver.js';
 import { DRIVERS, TYPES } from './matrix.js';
 import { ask, findProgram } from './programs.js';
+import { residentMib } from './resident-memory.js';
 import type { TrialResult } from './result.js';
-import type { BenchType, Trial } from './type.js';
+import { type BenchType, type Trial, WARM_UP_SHARE } from './type.js';
 
 /** What a trial prints. */
 export interface TrialReport {
@@ -22,8 +22,6 @@ export interface TrialReport {
   offloads: { a: string; b: string } | null;
 }
 
-/** Of the length of the measurement. */
-const WARM_UP_SHARE = 1 / 3;
 const PINGS = 5;
 const PING_MILLIS = 2000;
 /** Names of namespaces: PREFIX-PID-HOST. */
@@ -88,17 +86,8 @@ async function measure(trial: Trial, driver: Driver, type: BenchType): Promise<T
     steal: (after.steal - before.steal) / elapsed,
     // The campaign redraws its line meanwhile.
     foreignCores: foreignCores(processesBefore, processesAfter, roots, process.connected ? [process.ppid] : []),
-    memoryMib: trial.processes.reduce((sum, pid) => sum + residentMib(pid), 0),
+    memoryMib: residentMib(trial.processes),
   };
-}
-
-function residentMib(pid: number): number {
-  try {
-    const kib = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
-    return Number(kib ?? 0) / 1024;
-  } catch {
-    throw new Error(`process ${pid} of the driver ended during the trial`);
-  }
 }
 
 /** What `ethtool -k` is asked for: the features that decide what a "frame" is. */

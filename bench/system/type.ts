@@ -3,6 +3,9 @@ import type { Lab } from '../../dist/lab/lab.js';
 import type { LabHost } from '../../dist/lab/lab-host.js';
 import type { Connection, Wiring } from './driver.js';
 
+/** What a warm-up takes, of the length of the measurement. */
+export const WARM_UP_SHARE = 1 / 3;
+
 /** One trial, ready: hosts connected and reachable. */
 export interface Trial extends Wiring, Connection {
   lab: Lab;
@@ -49,7 +52,7 @@ export interface BenchType {
   ports?: number;
   /** About how many times `trial.seconds` one `measure` takes, for the estimate of a campaign and the time limit of a trial. Default 1. */
   steps?: number;
-  /** Default: `measure` for a third of a second. */
+  /** Default: `measure`, for WARM_UP_SHARE of the time. */
   warmUp?(trial: Trial): Promise<void>;
   measure(trial: Trial): Promise<Measurement>;
 }

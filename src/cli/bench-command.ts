@@ -70,14 +70,15 @@ function compareCommand(): Command {
     );
 }
 
-async function measure({ list, rounds, seconds, ...options }: Options): Promise<void> {
+async function measure({ list, ...given }: Options): Promise<void> {
+  if (list) return listAll(given);
+  const { rounds, seconds, ...options } = given;
   if (options.quick && options.full) throw new UsageError('--quick and --full exclude each other');
   const numbers = {
     ...(rounds === undefined ? {} : { rounds: wholeNumber('--rounds', rounds) }),
     ...(seconds === undefined ? {} : { seconds: positiveNumber('--seconds', seconds) }),
   };
   const bench = await loadBench();
-  if (list) return print(bench.listBench());
   const { decide, situation } = await import('../demo/rights.js');
   const rights = decide(situation(), 'npm run bench');
   if (rights.kind === 'lacking') throw new Error(rights.message);
@@ -87,6 +88,12 @@ async function measure({ list, rounds, seconds, ...options }: Options): Promise<
   } else {
     process.exitCode = await bench.runBench({ ...options, ...numbers });
   }
+}
+
+async function listAll(others: object): Promise<void> {
+  if (Object.keys(others).length > 0) throw new UsageError('--list stands alone: it measures nothing');
+  const bench = await loadBench();
+  await print(bench.listBench());
 }
 
 /** @throws Error when the bench was not built */

@@ -38,6 +38,7 @@ test.each([
   ['something else', '[]', 'is no result of tapbridge bench'],
   ['another format', changed('format', 2), 'format'],
   ['escape sequences for a terminal', changed('drivers.0.name', '\x1b[2J'), 'drivers.0.name: has control characters'],
+  ['text that runs backwards', changed('drivers.0.name', '\u202edaolnwod'), 'drivers.0.name: has control characters'],
   ['a number as text', changed('trials.1.value', '1'), 'trials.1.value'],
   ['a value that is not there', changed('summary.0.value.low', null), 'summary.0.value.low'],
 ])('%s is refused with the place', (_what, source, message) => {

@@ -42,7 +42,7 @@ test('each trial once, drivers forth and back, offloads beside the driver', asyn
 });
 
 test.each<[string, Outcome, RegExp]>([
-  ['stolen time', { steal: 0.1 }, /hypervisor took 10\.0 %/],
+  ['stolen time', { steal: 0.1 }, /hypervisor took 10\.0 % of a core/],
   ['other work', { foreignCores: 0.3 }, /kept 0\.30 cores busy/],
   ['an error', new Error('no route'), /no route/],
 ])('%s: repeated once and counted, the second result stands', async (_what, outcome, why) => {
@@ -58,7 +58,7 @@ test('noise twice: the value stays, with an objection', async () => {
   const { start } = outcomes({ steal: 0.1 }, { steal: 0.2, value: 9 });
   const campaign = await new CampaignRun(plan, silent, start).run(MACHINE);
   expect(campaign.trials[0].value).toBe(9);
-  expect(campaign.objections.join()).toMatch(/more than 2 % of the time in 1 of 4 trials/);
+  expect(campaign.objections.join()).toMatch(/more than 2 % of a core in 1 of 4 trials/);
 });
 
 test('failed twice: a gap, reported, and the campaign goes on', async () => {

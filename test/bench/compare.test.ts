@@ -39,6 +39,14 @@ test.each([
   expect(verdicts(campaign(100, 200, type), campaign(100, now, type))['tapbridge']).toBe(verdict);
 });
 
+test('three rounds each: apart, and yet no claim', () => {
+  const three = (ours: number) => madeCampaign({ 'udp-64': { 'kernel-bridge': [100, 100, 100], tapbridge: [ours, ours, ours] } });
+  expect(verdicts(three(200), three(300))).toEqual({ 'kernel-bridge': 'same within noise', tapbridge: 'too few rounds' });
+  expect(comparisonReport(compareCampaigns(three(200), three(300)))).toContain(
+    '0 better, 0 worse, 1 the same within noise, 1 apart, but with fewer than 6 rounds',
+  );
+});
+
 test('without the same reference values are judged, with a word about it', () => {
   const before = madeCampaign({ 'udp-64': { tapbridge: around(200), 'kernel-bridge': around(100) } });
   const after = campaign(100, 300);

@@ -65,6 +65,15 @@ test('a missing program leaves the driver out, with its package; the next one is
   expect(() => makePlan({ drivers: 'docker-bridge' }, () => false)).toThrow(/no driver is left.*nftables/);
 });
 
+test('pairs none of which go together are refused with the reasons', () => {
+  expect(() => makePlan({ drivers: 'pasta,veth', types: 'broadcast-8' }, everything)).toThrow(
+    /nothing is left to measure: broadcast-8 pasta passes IP only.*; broadcast-8 veth has 2 ports, 8 are needed/,
+  );
+  const plan = makePlan({ drivers: 'pasta', types: 'broadcast-8,tcp-1' }, everything);
+  expect(plan.types.map(({ name }) => name)).toEqual(['tcp-1']);
+  expect(plan.missing).toMatchObject([{ driver: 'pasta', type: 'broadcast-8' }]);
+});
+
 test('rounds go forth and back', () => {
   const plan = makePlan({ drivers: 'kernel-bridge,tapbridge,veth', types: 'udp-64,tcp-1', rounds: 2 }, everything);
   const order = (round: number): string =>
@@ -84,7 +93,7 @@ test('pairs that do not go together', () => {
 });
 
 test('the command repeats the run', () => {
-  expect(makePlan({ drivers: 'veth', types: 'udp-64', rounds: 2, seconds: 0.5, aa: true }, everything).command).toBe(
-    'tapbridge bench --aa --drivers veth --types udp-64 --rounds 2 --seconds 0.5',
+  expect(makePlan({ drivers: 'veth', types: 'udp-64, tcp-1', rounds: 2, seconds: 0.5, aa: true }, everything).command).toBe(
+    'tapbridge bench --aa --drivers veth --types udp-64,tcp-1 --rounds 2 --seconds 0.5',
   );
 });

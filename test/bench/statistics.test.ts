@@ -1,6 +1,6 @@
 /** The interval of a median from order statistics: which values it names, and how sure it is. */
 import { expect, test } from 'vitest';
-import { median, percentile, summarize } from '../../bench/statistics.js';
+import { isTold, median, percentile, summarize } from '../../bench/statistics.js';
 
 /** 1 … n in a fixed disorder. */
 function values(n: number): number[] {
@@ -16,6 +16,12 @@ test('median: odd, even, one', () => {
 test('percentile: share of a sorted list, the last one at most', () => {
   const sorted = Array.from({ length: 100 }, (_, index) => index);
   expect([0, 0.5, 0.99, 1].map((share) => percentile(sorted, share))).toEqual([0, 50, 99, 99]);
+});
+
+test('a percentile is told where ten samples lie beyond it', () => {
+  expect([19, 20].map((total) => isTold(total, 0.5))).toEqual([false, true]);
+  expect([999, 1000].map((total) => isTold(total, 0.99))).toEqual([false, true]);
+  expect([99_999, 100_000].map((total) => isTold(total, 0.9999))).toEqual([false, true]);
 });
 
 // Confidence levels as tabulated for the sign test.

@@ -17,6 +17,13 @@ test('headline first: ratios to each of the kernel bridges', () => {
   expect(lines[2]).toMatch(/^ping-idle +tapbridge +1\.50× \[1\.50 … 1\.50\] +3\.00× .*lower is better$/);
 });
 
+test('each set-up of the kernel bridge is in the headline, whichever is the reference', () => {
+  const values = { 'kernel-bridge': [500, 500], 'docker-bridge': [400, 400], tapbridge: [800, 800] };
+  const [head, line] = terminalReport(madeCampaign({ 'udp-64': values })).split('\n');
+  expect(head).toMatch(/^type +driver +÷ kernel-bridge +÷ docker-bridge$/);
+  expect(line).toMatch(/1\.60×.*2\.00×/);
+});
+
 test('then a table per family', () => {
   const text = terminalReport(campaign);
   expect(text).toMatch(/^udp-64: small datagrams\n/m);

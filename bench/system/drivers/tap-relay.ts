@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { QUEUE_FRAMES } from '../../../dist/control/container-port.js';
+import { QUEUE_FRAMES } from '../../../dist/control/tap.js';
 import { getLink, moveLink, setLink } from '../../../dist/netlink/link.js';
 import { A, B, type Driver } from '../driver.js';
 import { Program } from '../programs.js';

@@ -1,6 +1,7 @@
 /** Delay percentiles of one type: x is the percentile on the logarithmic axis of HDR histograms (0, 90, 99, 99.9 …), y microseconds. */
 import { scaleLinear, scaleLog } from 'd3-scale';
 import { curveStepBefore, line as lineShape } from 'd3-shape';
+import { isTold } from '../../statistics.js';
 import { decadeTicks, horizontalAxis, legend, marker, svg, verticalAxis, WIDTH } from './chart.js';
 import { type Markup, markup } from './markup.js';
 import { number } from './numbers.js';
@@ -130,10 +131,10 @@ export function percentileTable(view: View, type: ReportedType): Markup | null {
     const values = SHARES.map((share) => {
       const text = number(quantile(delays, share) / MICRO);
       if (isSupported(delays, share)) return markup`<td>${text}</td>`;
-      return (1 - share) * delays.total < 1 ? markup`<td>–</td>` : markup`<td>(${text})</td>`;
+      return isTold(delays.total, share) ? markup`<td>(${text})</td>` : markup`<td>–</td>`;
     });
     const largest = number(delays.edges[delays.edges.length - 1] / MICRO);
     return markup`<tr><th scope="row">${driver}</th>${values}<td>${largest}</td><td>${number(delays.total)}</td></tr>`;
   });
-  return markup`<div class="scroll"><table><caption>${type.name}, µs. In parentheses: fewer than ${TAIL_SAMPLES} samples lie beyond that percentile; a dash: none.</caption><thead><tr><th scope="col" class="left">driver</th>${heads}<th scope="col">largest</th><th scope="col">samples</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return markup`<div class="scroll"><table><caption>${type.name}, µs. In parentheses: fewer than ${TAIL_SAMPLES} samples lie beyond that percentile; a dash: fewer than 10.</caption><thead><tr><th scope="col" class="left">driver</th>${heads}<th scope="col">largest</th><th scope="col">samples</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }

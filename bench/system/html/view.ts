@@ -1,11 +1,8 @@
 /** A campaign with its look-ups made, as the parts of the report read it. */
-import type { Summary } from '../../statistics.js';
+import { CLAIM_CONFIDENCE, type Summary } from '../../statistics.js';
 import type { Campaign, Cell, TrialResult } from '../result.js';
 import { type Look, looksOf } from './looks.js';
 import { isDrawable } from './numbers.js';
-
-/** Six rounds have it. */
-const CLAIM_CONFIDENCE = 0.95;
 
 export type Verdict = 'better' | 'worse' | 'open';
 export type ReportedType = Campaign['types'][number];

@@ -1,5 +1,5 @@
 /** What it costs to have many ports or many addresses. Many flows: udp-flows. */
-import type { BenchType, Trial } from '../type.js';
+import { type BenchType, type Trial, WARM_UP_SHARE } from '../type.js';
 import { learn, macOf, macs, offerFrames } from './frame-load.js';
 import { SMALL_PAYLOAD_BYTES } from './udp-load.js';
 import { throughput } from './udp-throughput.js';
@@ -12,7 +12,7 @@ const byPorts: readonly BenchType[] = PORTS.map((ports) => ({
   name: `ports-${ports}`,
   family: 'ports',
   at: { axis: 'ports', value: ports },
-  what: `UDP, ${SMALL_PAYLOAD_BYTES}-byte payload, one flow, delivered, on a bridge with ${ports} ports of which the others are idle`,
+  what: `UDP, ${SMALL_PAYLOAD_BYTES}-byte payload, one flow, delivered, on a bridge with ${ports} ports, all but these two idle`,
   unit: 'kpps',
   better: 'higher',
   layer: 2,
@@ -25,13 +25,13 @@ const byAddresses: readonly BenchType[] = ADDRESSES.map((addresses) => ({
   name: `fdb-${addresses}`,
   family: 'fdb',
   at: { axis: 'addresses', value: addresses },
-  what: `raw 64-byte frames to ${addresses} learned addresses in turn, delivered`,
+  what: `raw 64-byte frames to ${addresses.toLocaleString('en')} learned addresses in turn, delivered`,
   unit: 'kpps',
   better: 'higher',
   layer: 2,
   warmUp: async (trial) => {
     await learn(trial, trial.b, macs(0, addresses));
-    await toAll(trial, addresses, trial.seconds / 3);
+    await toAll(trial, addresses, trial.seconds * WARM_UP_SHARE);
   },
   measure: async (trial) => {
     const { deliveredKpps, delivered, delays, details } = await toAll(trial, addresses, trial.seconds);

@@ -14,7 +14,7 @@ const MAX_SECONDS = 20;
 export const learningRate: BenchType = {
   name: 'learning-rate',
   family: 'learning-rate',
-  what: `highest rate at which ${ADDRESSES} new source addresses are all learned (RFC 2889), search`,
+  what: `highest rate at which ${ADDRESSES.toLocaleString('en')} new source addresses are all learned (RFC 2889), search`,
   unit: 'addresses/s',
   better: 'higher',
   layer: 2,

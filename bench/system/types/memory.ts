@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { residentMib } from '../resident-memory.js';
 import type { BenchType, Measurement, Trial } from '../type.js';
 import { learn, macs } from './frame-load.js';
 
@@ -9,7 +10,7 @@ const ADDRESSES = 10_000;
 export const memory: BenchType = {
   name: 'memory',
   family: 'memory',
-  what: `resident memory of the driver's processes with ${PORTS} ports and ${ADDRESSES} addresses; 0: all of it is the kernel's`,
+  what: `resident memory of the driver's processes with ${PORTS} ports and ${ADDRESSES.toLocaleString('en')} addresses; 0: all of it is the kernel's`,
   unit: 'MiB',
   better: 'lower',
   layer: 2,
@@ -19,10 +20,10 @@ export const memory: BenchType = {
 };
 
 async function measure(trial: Trial): Promise<Measurement> {
-  const residentBefore = residentMib(trial);
+  const residentBefore = residentMib(trial.processes);
   const slabBefore = slabMib();
   await learn(trial, trial.a, macs(0, ADDRESSES));
-  const resident = residentMib(trial);
+  const resident = residentMib(trial.processes);
   return {
     value: resident,
     units: 0,
@@ -31,14 +32,6 @@ async function measure(trial: Trial): Promise<Measurement> {
   };
 }
 
-function residentMib({ processes }: Trial): number {
-  return processes.reduce((sum, pid) => sum + kibOf(`/proc/${pid}/status`, 'VmRSS') / 1024, 0);
-}
-
 function slabMib(): number {
-  return kibOf('/proc/meminfo', 'Slab') / 1024;
-}
-
-function kibOf(path: string, field: string): number {
-  return Number(new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
+  return Number(/^Slab:\s*(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'latin1'))?.[1] ?? 0) / 1024;
 }

@@ -1,12 +1,5 @@
 /** Searches for the largest number that still passes. */
 
-export interface Search {
-  /** The largest that passed, or where the search began when none did. */
-  largest: number;
-  /** Whether the limit itself passed: the true value may lie beyond. */
-  limited: boolean;
-}
-
 type Passes = (value: number) => Promise<boolean>;
 
 /**
@@ -24,8 +17,7 @@ export async function bisect(low: number, high: number, resolution: number, leas
   return largest;
 }
 
-/** The same when nobody knows yet whether the upper end passes: it is tried first. */
-export async function searchUpTo(low: number, limit: number, resolution: number, least: number, passes: Passes): Promise<Search> {
-  if (await passes(limit)) return { largest: limit, limited: true };
-  return { largest: await bisect(low, limit, resolution, least, passes), limited: false };
+/** The same when nobody knows yet whether the upper end passes: it is tried first, and is the result when it does. */
+export async function searchUpTo(low: number, limit: number, resolution: number, least: number, passes: Passes): Promise<number> {
+  return (await passes(limit)) ? limit : bisect(low, limit, resolution, least, passes);
 }

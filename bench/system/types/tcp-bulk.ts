@@ -6,11 +6,10 @@
  * (native/traffic/tcp.cc). A byte that is not the one sent fails the trial.
  */
 import type { TcpStreamsReport } from '../../../dist/lab/tcp-traffic.js';
-import type { BenchType, Measurement, Trial } from '../type.js';
+import { type BenchType, type Measurement, type Trial, WARM_UP_SHARE } from '../type.js';
 
 const PORT = 5002;
 const IDLE_MILLIS = 5000;
-const WARM_UP_SHARE = 1 / 3;
 const FAMILY = 'tcp-bulk';
 
 interface Streams {

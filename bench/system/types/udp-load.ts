@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { delayQuantile } from '../../../dist/lab/delay-histogram.js';
 import type { LabHost } from '../../../dist/lab/lab-host.js';
 import type { DelayReport, TrafficReport } from '../../../dist/lab/traffic.js';
+import { isTold } from '../../statistics.js';
 import type { DelayBuckets, Trial } from '../type.js';
 
 const PORT = 5001;
@@ -76,10 +77,13 @@ export async function offerLoad({ a, b, addressOfB }: Trial, load: Load): Promis
 export function loadResult(sent: TrafficReport, received: DelayReport): LoadResult {
   const lost = sent.frames - received.frames;
   const offeredKpps = (sent.frames / sent.micros) * 1000;
+  // A sink that heard nothing for so long has ended while the sender went on: what came later is lost, and the silence is part of the rate.
+  const silent = received.micros + IDLE_MILLIS * 1000 < sent.micros;
+  const micros = silent ? sent.micros : received.micros;
   return {
     offeredKpps,
     // A single burst has no duration.
-    deliveredKpps: received.micros > 0 ? (received.frames / received.micros) * 1000 : 0,
+    deliveredKpps: micros > 0 ? (received.frames / micros) * 1000 : 0,
     delivered: received.frames,
     lost,
     loss: sent.frames > 0 ? lost / sent.frames : 0,
@@ -94,13 +98,14 @@ export function loadResult(sent: TrafficReport, received: DelayReport): LoadResu
       duplicated: received.duplicated,
       corrupt: received.corrupt,
       foreign: received.foreign,
+      silent: silent ? 1 : 0,
       senderCores: sent.cpuMicros / sent.micros,
       sinkCores: received.micros > 0 ? received.cpuMicros / received.micros : 0,
     },
   };
 }
 
-/** Percentiles in microseconds; those of the tail only where at least ten samples lie beyond them. */
+/** Percentiles in microseconds; beyond the median only those that enough samples lie beyond. */
 export function delayDetails(delays: DelayBuckets): Record<string, number> {
   const count = delays.reduce((sum, [, each]) => sum + each, 0);
   const shares: [string, number][] = [
@@ -110,7 +115,7 @@ export function delayDetails(delays: DelayBuckets): Record<string, number> {
     ['p999Micros', 0.999],
     ['p9999Micros', 0.9999],
   ];
-  const supported = shares.filter(([, share]) => share <= 0.9 || count * (1 - share) >= 10);
+  const supported = shares.filter(([, share]) => share <= 0.5 || isTold(count, share));
   return Object.fromEntries([
     ...supported.map(([name, share]) => [name, delayQuantile(delays, share) / 1000] as const),
     ['maxMicros', (delays.at(-1)?.[0] ?? Number.NaN) / 1000],

@@ -10,7 +10,7 @@ import { type LoadResult, offerLoad, ownMaximum } from './udp-load.js';
 
 /** Of the search's upper end: it ends when the rest is that narrow, and the verified rate steps down by it. */
 const RESOLUTION = 0.02;
-/** A rate passes when one of so many trials has no loss: a pause of the machine is not the bridge's (RFC 9004, ETSI TST 009). */
+/** A rate passes when one of so many trials has no loss, the verifying ones included: a pause of the machine is not the bridge's (RFC 9004, ETSI TST 009). */
 const TRIES = 3;
 /** A trial that lost more than this is not repeated: no pause takes so much. */
 const TRANSIENT_LOSS = 0.05;
@@ -29,7 +29,7 @@ export const udpZeroLoss: BenchType = {
   ...SHAPE,
   name: 'udp-zero-loss',
   family: 'udp-zero-loss',
-  what: 'UDP, 18-byte payload, one flow: highest rate without loss (RFC 2544), binary search, verified by three trials',
+  what: 'UDP, 18-byte payload, one flow: highest rate without loss (RFC 2544), binary search, verified three times',
   unit: 'kpps',
   better: 'higher',
   steps: 25,
@@ -80,9 +80,9 @@ async function zeroLoss(trial: Trial): Promise<Measurement> {
     return null;
   };
 
-  const search = await searchUpTo(0, mol, RESOLUTION, LEAST_RATE, async (rate) => (await clean(rate)) !== null);
-  let rate = search.largest;
-  let verified = await verify(rate, clean);
+  let rate = await searchUpTo(0, mol, RESOLUTION, LEAST_RATE, async (rate) => (await clean(rate)) !== null);
+  // A rate of 0 would be no pace at all.
+  let verified = rate > 0 ? await verify(rate, clean) : 0;
   while (verified === 0 && rate > LEAST_RATE) {
     rate *= 1 - RESOLUTION;
     verified = await verify(rate, clean);
@@ -100,7 +100,7 @@ async function zeroLoss(trial: Trial): Promise<Measurement> {
     units: 0,
     details: {
       askedKpps: rate / 1000,
-      partialLossKpps: partial.largest / 1000,
+      partialLossKpps: partial / 1000,
       molKpps: mol / 1000,
       // Within 10 % of what the sender can offer, the sender is what was measured.
       atLeast: rate >= mol * 0.9 ? 1 : 0,
@@ -146,8 +146,7 @@ async function loss80(trial: Trial): Promise<Measurement> {
   const result = await offerLoad(trial, { seconds: trial.seconds, rate, integrity: true });
   return {
     value: result.loss * 100,
-    // The calibration's CPU time is in it.
-    units: 0,
+    units: result.delivered,
     details: { askedKpps: rate / 1000, ownMaximumKpps: deliveredKpps, ...result.details },
     delays: result.delays,
   };

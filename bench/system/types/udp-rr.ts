@@ -4,7 +4,10 @@ import { delayDetails } from './udp-load.js';
 const PORT = 5003;
 const PAYLOAD_BYTES = 18;
 const QUESTIONS_PER_SECOND = 10_000;
-const IDLE_MILLIS = 100;
+/** After which a question or its answer is lost. */
+const TIMEOUT_MILLIS = 200;
+/** Longer, so that a lost question does not end the answerer. */
+const IDLE_MILLIS = 300;
 
 /** A question and its answer between two processes that sleep until their datagram comes, as clients and servers do. */
 export const udpRr: BenchType = {
@@ -22,7 +25,7 @@ export const udpRr: BenchType = {
       port: PORT,
       count: Math.round(QUESTIONS_PER_SECOND * Math.min(seconds, 10)),
       payloadBytes: PAYLOAD_BYTES,
-      timeoutMillis: 1000,
+      timeoutMillis: TIMEOUT_MILLIS,
     });
     await answering;
     if (asked.frames === 0) throw new Error('no question was answered');

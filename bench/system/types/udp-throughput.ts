@@ -1,5 +1,5 @@
 /** Datagrams as fast as the sender can, one datagram a frame; what arrives counts. */
-import type { BenchType, Measurement, Trial } from '../type.js';
+import { type BenchType, type Measurement, type Trial, WARM_UP_SHARE } from '../type.js';
 import { offerLoad, SMALL_PAYLOAD_BYTES } from './udp-load.js';
 
 /** Ethernet, IPv4 and UDP headers and the frame check sequence: what RFC 2544's frame sizes have and the payload has not. */
@@ -33,7 +33,7 @@ export const UDP_FLOWS: readonly BenchType[] = FLOWS.map((flows) => ({
   warmUp: async (trial) => {
     // Their sources are on no route of b's.
     for (const name of ['all', 'eth0']) await trial.b.sysctl(`net/ipv4/conf/${name}/rp_filter`, 0);
-    await offerLoad(trial, { seconds: trial.seconds / 3, flows });
+    await offerLoad(trial, { seconds: trial.seconds * WARM_UP_SHARE, flows });
   },
   measure: (trial) => throughput(trial, SMALL_PAYLOAD_BYTES, flows),
 }));
