@@ -2,6 +2,9 @@
 //
 // The close of a TAP waits for grace periods of the kernel: some 15 to 25 ms, nearly all of it after the locks are let go, so that many of them wait
 // for the same one. libuv's pool has four threads: a bridge with 200 ports took 1.9 s there, and kept file I/O waiting meanwhile.
+//
+// An environment that ends (worker.terminate()) waits for the closes under way: Node frees a thread-safe function with its environment, whoever
+// may still call it (nodejs/node#55706).
 #pragma once
 
 #include <napi.h>
@@ -21,30 +24,34 @@ class BackgroundClose {
     auto* close = new BackgroundClose(deferred);
     close->done_ = Done::New(env, "closeInBackground", 0, 1);
     try {
-      std::thread([close, mine = std::move(descriptor)]() mutable {
+      close->thread_ = std::thread([close, mine = std::move(descriptor)]() mutable {
         mine.reset();
-        // The environment may be ending: then nobody waits for the answer any more.
-        Done done = close->done_;
-        if (done.NonBlockingCall(close) != napi_ok) {
-          delete close;
-        }
-        done.Release();
-      }).detach();
+        close->done_.NonBlockingCall(close);
+      });
     } catch (const std::system_error&) {
       // No room for a thread; the closure with the descriptor is gone, and with it the file.
       close->done_.Release();
       delete close;
       deferred.Resolve(Napi::Number::New(env, 0));
+      return deferred.Promise();
     }
+    // Hooks run in reverse order: this one before that of the function, which was made earlier.
+    napi_add_env_cleanup_hook(env, wait, close);
     return deferred.Promise();
   }
 
  private:
   explicit BackgroundClose(Napi::Promise::Deferred deferred) : deferred_(deferred) {}
 
-  // On the JavaScript thread; without an environment when that ended meanwhile.
+  // On the JavaScript thread, when its environment ends before the file is closed.
+  static void wait(void* close) { static_cast<BackgroundClose*>(close)->thread_.join(); }
+
+  // On the JavaScript thread; without an environment when that ended meanwhile, and waited.
   static void settle(Napi::Env env, Napi::Function, std::nullptr_t*, BackgroundClose* close) {
     if (env != nullptr) {
+      napi_remove_env_cleanup_hook(env, wait, close);
+      close->thread_.join();
+      close->done_.Release();
       close->deferred_.Resolve(Napi::Number::New(env, 0));
     }
     delete close;
@@ -54,6 +61,7 @@ class BackgroundClose {
 
   Napi::Promise::Deferred deferred_;
   Done done_;
+  std::thread thread_;
 };
 
 }  // namespace tapbridge

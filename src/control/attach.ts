@@ -71,9 +71,11 @@ export async function detachPort(context: ControlContext, bridge: BridgeRecord, 
 /** Closes the descriptors of a port; the last one of a TAP takes the interface with it. */
 export async function closePort({ binding }: ControlContext, port: PortRecord): Promise<void> {
   if (port.descriptor < 0) return;
-  await Promise.all([port.descriptor, ...port.queues].map((each) => binding.closeInBackground(each)));
+  const open = [port.descriptor, ...port.queues];
+  // Before anything is awaited: the numbers are not ours any more.
   port.descriptor = -1;
   port.queues = [];
+  await Promise.all(open.map((each) => binding.closeInBackground(each)));
 }
 
 /** How the engine is told of a port; also when it is added again after its interface was down. */

@@ -12,14 +12,8 @@ import { Netns } from '../netlink/netns.js';
 import { addRoute, listRoutes } from '../netlink/route.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { ControlError, orRefuse } from './control-error.js';
-import { type OpenTap, openTap } from './tap.js';
+import { type OpenTap, openTap, QUEUE_FRAMES } from './tap.js';
 import type { Undo } from './undo.js';
-
-/**
- * Frames that wait in a TAP while the engine has to wait for its core, a few milliseconds at most: 1,000, what the kernel gives, are lost sooner at
- * rates a bridge sustains otherwise. Of super-frames it is 256 MiB in the worst case, that a container sends and nobody reads.
- */
-const QUEUE_FRAMES = 4096;
 
 export interface ContainerPortSpec {
   ifname: string;

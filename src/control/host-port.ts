@@ -6,7 +6,7 @@ import type { Netlink } from '../netlink/netlink.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import type { AddressPool } from './address-pool.js';
 import { ControlError } from './control-error.js';
-import { type OpenTap, openTap } from './tap.js';
+import { type OpenTap, openTap, QUEUE_FRAMES } from './tap.js';
 import type { Undo } from './undo.js';
 
 export interface HostPort extends OpenTap {
@@ -30,7 +30,7 @@ export function makeHostPort(
   const tap = openTap(binding, spec.name, spec.threads);
   for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
   const { index } = getLink(netlink, spec.name);
-  setLink(netlink, index, { mac: spec.mac, mtu: spec.mtu });
+  setLink(netlink, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES });
   if (spec.pool !== null) addAddress(netlink, index, formatIpv4(spec.pool.gateway), spec.pool.subnet.prefix);
   setLink(netlink, index, { up: true });
   return { ...tap, index };

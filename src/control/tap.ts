@@ -7,6 +7,13 @@ import { check } from '../native/system-error.js';
 const OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08;
 const UDP_SEGMENTATION = 0x20 | 0x40;
 
+/**
+ * Frames that wait in a queue of a TAP while the engine has to wait for its core, a few milliseconds at most: 1,000, what the kernel gives, are lost
+ * sooner at rates a bridge sustains otherwise (docs/performance.md). All of them super-frames, that is 256 MiB of the kernel's a queue; it comes to that only
+ * when a host sends on and the engine does not run.
+ */
+export const QUEUE_FRAMES = 4096;
+
 export interface OpenTap {
   descriptor: Descriptor;
   /** Further ones, for the engine threads behind the first. */

@@ -60,6 +60,11 @@ export class Push {
   run(batch: Batch, egress: Egress, ring: Transmit): void {
     const { unicast, flood } = egress;
     this.pass = (this.pass + 1) | 0;
+    if (this.pass === 0) {
+      // After 2^32 passes: a port visited in none since would look visited.
+      this.visited.fill(0);
+      this.pass = 1;
+    }
     for (let index = 0; index < flood.touchedCount; index++) {
       const bridge = flood.touched[index];
       const members = this.ports.ofBridge(bridge);

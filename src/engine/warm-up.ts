@@ -8,6 +8,7 @@
  */
 import { EntryKind } from '../bridge/fdb.js';
 import { Flag } from '../bridge/port-table.js';
+import { allocateBridge } from '../bridge/sharing.js';
 import { VNET_BYTES } from '../core/batch.js';
 import { DROP_REASONS, type DropReason, PORT, type PortCounters } from '../core/counters.js';
 import { type BurstIoOptions, Status } from '../native/binding.js';
@@ -15,6 +16,7 @@ import { DescriptorPort } from '../port/descriptor-port.js';
 import * as arp from '../wire/arp.js';
 import * as ethernet from '../wire/ethernet.js';
 import * as ipv4 from '../wire/ipv4.js';
+import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import * as vnet from '../wire/vnet-header.js';
 import { burstIoOptions, Engine } from './engine.js';
@@ -22,24 +24,26 @@ import { DEFAULT_BRIDGE_SETTINGS } from './protocol.js';
 import { SimulatedIo } from './simulated-io.js';
 
 const PORTS = 3;
-/** Some 20 rounds through all bursts, after which nothing of the way of a frame is interpreted any more. */
-const PASSES = 4000;
+/** Of each rehearsal; in all some 450 rounds through the bursts, after which nothing of the way of a frame is interpreted any more. */
+const PASSES = 1500;
+/** More than the four kinds of object, and the one function, that a call site remembers: what has met so many takes the addon's, too. */
+const REHEARSALS = 6;
+/** The tables and the arena of a rehearsal need not be as large as real ones. */
+const FDB_LIMIT = 1024;
+const ARENA_BYTES = 1 << 20;
 /** Bytes of the rehearsed datagrams. */
 const PAYLOAD = 26;
 const SUPER_PAYLOAD = 4000;
-const IP = 14;
-const L4 = IP + 20;
+const IP = ethernet.HEADER_BYTES;
+const L4 = IP + ipv4.HEADER_BYTES;
 const SLOT_LEAD = 2 + VNET_BYTES;
-const PROTOCOL_TCP = 6;
-const PROTOCOL_UDP = 17;
-const ETHERTYPE_IPV4 = 0x0800;
-const ETHERTYPE_ARP = 0x0806;
-const ARP_REQUEST = 1;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 const NETWORK = 0x0a000000;
 const MAC_HIGH = 0x0200;
 
 const DROPS = (Object.keys(DROP_REASONS) as DropReason[]).map((name) => PORT[name]);
+
+const OPTIONS: BurstIoOptions = { ...burstIoOptions(PORTS), arenaBytes: ARENA_BYTES, receiveBytes: ARENA_BYTES / 2 };
 
 /** Frames of one pass: where each lies in the arena, how long it is, and the port it comes from. */
 interface Burst {
@@ -85,7 +89,7 @@ class Rehearsal extends SimulatedIo {
     }
   }
 
-  override receive(): number {
+  rehearse(): number {
     super.receive();
     const { port, at, length } = this.bursts[this.turn++ % this.bursts.length];
     for (let frame = 0; frame < at.length; frame++) {
@@ -109,11 +113,11 @@ class Rehearsal extends SimulatedIo {
 
   private packet(port: number, other: number, protocol: number, l4Bytes: number): number {
     const at = this.end + SLOT_LEAD;
-    ethernet.emit(this.bytes, at, { destination: mac(other), source: mac(port), etherType: ETHERTYPE_IPV4 });
+    ethernet.emit(this.bytes, at, { destination: mac(other), source: mac(port), etherType: ethernet.EtherType.ipv4 });
     ipv4.emit(this.bytes, at + IP, {
-      headerBytes: 20,
+      headerBytes: ipv4.HEADER_BYTES,
       tos: 0,
-      totalLength: 20 + l4Bytes,
+      totalLength: ipv4.HEADER_BYTES + l4Bytes,
       identification: 0,
       dontFragment: true,
       moreFragments: false,
@@ -128,7 +132,7 @@ class Rehearsal extends SimulatedIo {
 
   private datagram(port: number, other: number, flow: number): number {
     const length = udp.HEADER_BYTES + PAYLOAD;
-    const at = this.packet(port, other, PROTOCOL_UDP, length);
+    const at = this.packet(port, other, ipv4.Protocol.udp, length);
     udp.emit(this.bytes, at + L4, { sourcePort: 1000 + flow, destinationPort: 2000, length, checksum: 0 });
     vnet.write(this.bytes, at - VNET_BYTES, vnet.Flag.needsChecksum, vnet.GsoType.none, 0, 0, L4, udp.CHECKSUM);
     return L4 + length;
@@ -136,30 +140,46 @@ class Rehearsal extends SimulatedIo {
 
   /** Of TCP: a super-frame. */
   private segment(port: number, other: number): number {
-    const at = this.packet(port, other, PROTOCOL_TCP, 20 + SUPER_PAYLOAD);
+    const at = this.packet(port, other, ipv4.Protocol.tcp, tcp.HEADER_BYTES + SUPER_PAYLOAD);
     this.bytes[at + L4 + 12] = 5 << 4;
-    vnet.write(this.bytes, at - VNET_BYTES, vnet.Flag.needsChecksum, vnet.GsoType.tcpv4, L4 + 20, 1448, L4, 16);
-    return L4 + 20 + SUPER_PAYLOAD;
+    vnet.write(
+      this.bytes,
+      at - VNET_BYTES,
+      vnet.Flag.needsChecksum,
+      vnet.GsoType.tcpv4,
+      L4 + tcp.HEADER_BYTES,
+      1448,
+      L4,
+      tcp.CHECKSUM,
+    );
+    return L4 + tcp.HEADER_BYTES + SUPER_PAYLOAD;
   }
 
   private request(port: number, target: string): number {
     const at = this.end + SLOT_LEAD;
-    ethernet.emit(this.bytes, at, { destination: BROADCAST, source: mac(port), etherType: ETHERTYPE_ARP });
+    ethernet.emit(this.bytes, at, { destination: BROADCAST, source: mac(port), etherType: ethernet.EtherType.arp });
     const wanted = NETWORK + Number(target.split('.')[3]);
-    arp.write(this.bytes, at + IP, ARP_REQUEST, MAC_HIGH, port, NETWORK + port, 0, 0, wanted);
+    arp.write(this.bytes, at + IP, arp.Operation.request, MAC_HIGH, port, NETWORK + port, 0, 0, wanted);
     return 60;
   }
 }
 
 /**
- * Takes some tens of milliseconds, once a thread.
+ * Takes 0.1 to 0.2 s, once a thread.
+ * @param shared over tables as several threads share them: each kind of table has code of its own, and what is rehearsed with one is undone by
+ * the first frame with the other
  * @returns frames received, sent, and lost for whatever reason: a rehearsal that loses frames rehearses the wrong thing
  */
-export function warmUp(): { received: number; sent: number; lost: number } {
+export function warmUp(shared: boolean): { received: number; sent: number; lost: number } {
   const total = { received: 0, sent: 0, lost: 0 };
-  // Twice, because what one engine alone has seen counts as what will always be, its arena for one: the real engine would undo that code.
-  for (let times = 0; times < 2; times++) {
-    const counters = rehearse();
+  // Several times over, because what the code has met only once it takes for what will always be: the arena, the class of the burst I/O. The first
+  // real frame would undo what was compiled for that.
+  for (let times = 0; times < REHEARSALS; times++) {
+    const Io = class extends Rehearsal {
+      override receive = () => this.rehearse();
+      override send = () => 0;
+    };
+    const counters = rehearse(new Io(OPTIONS), shared);
     for (let port = 0; port < PORTS; port++) {
       total.received += counters.get(port, PORT.rx_frames);
       total.sent += counters.get(port, PORT.tx_frames);
@@ -169,11 +189,10 @@ export function warmUp(): { received: number; sent: number; lost: number } {
   return total;
 }
 
-function rehearse(): PortCounters {
-  const options = burstIoOptions(PORTS);
-  const io = new Rehearsal(options);
-  const engine = new Engine({ io, ioOptions: options });
-  engine.addBridge(0, DEFAULT_BRIDGE_SETTINGS);
+function rehearse(io: Rehearsal, shared: boolean): PortCounters {
+  const engine = new Engine({ io, ioOptions: OPTIONS });
+  const settings = { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: FDB_LIMIT };
+  engine.addBridge(0, settings, shared ? allocateBridge(FDB_LIMIT, PORTS) : undefined);
   const flags = Flag.up | Flag.learning | Flag.floodUnicast | Flag.floodMulticast | Flag.floodBroadcast;
   for (let number = 0; number < PORTS; number++) {
     const port = new DescriptorPort({ kind: 'tap', descriptor: number, vnetHeader: true, udpSegmentation: true });

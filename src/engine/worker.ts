@@ -38,7 +38,6 @@ export type Reply =
   | { id: 0; waker: number };
 
 const input = workerData as WorkerInput;
-warmUp(input.place.count > 1);
 const ioOptions = burstIoOptions(input.maxPorts);
 const io = new (loadBinding().BurstIo)(ioOptions);
 const engine = new Engine({
@@ -141,6 +140,8 @@ function tellEndedReplays(): void {
 }
 
 post({ id: 0, waker: io.waker });
+// Nobody has a port yet, and commands wait: the daemon goes on starting meanwhile.
+warmUp(input.place.count > 1);
 for (let running = true; running; ) {
   engine.step(-1);
   if (engine.failedPorts > 0) {

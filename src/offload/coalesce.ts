@@ -5,10 +5,11 @@
  *     frames   [ headers 0 | payload 0 ]   [ headers 1 | payload 1 ]   [ headers 2 | payload 2 ]
  *     merged   [ vnet header, headers of 0 with new lengths ] + payload 0 + payload 1 + payload 2       (references)
  *
- * Only neighbours in the list merge, after the datagrams of each flow were gathered (gather.ts): a flow's order never changes (G26, L30).
- * Whether two frames belong together is nine comparisons of 32-bit words, made before anything else is looked at; that a frame is mergeable at all is
- * asked once per group. The header checksum of every member is verified on the way, because the merged header gets a fresh one, which
- * would hide a broken one. IPv4 without tags and options only; what is not merged leaves as it is.
+ * Only neighbours in the list merge, after the datagrams of each flow were gathered (gather.ts): the order of a flow never changes (G26);
+ * between datagrams of different flows of one burst it may (L30 holds per flow only). Whether two frames belong together is nine comparisons
+ * of 32-bit words, made before anything else is looked at; that a frame is mergeable at all is asked once per group. The header checksum
+ * of every member is verified on the way, because the merged header gets a fresh one, which would hide a broken one. IPv4 without tags and
+ * options only; what is not merged leaves as it is.
  *
  * Words: a frame's offset is 2 mod 4 (batch.ts), so from byte 2 on it is made of aligned words, read little-endian:
  *
@@ -179,7 +180,8 @@ function emitWhole(bytes: Uint8Array, at: number, length: number, port: number, 
 
 /**
  * Emits frames order[0, count) for a `port` whose descriptor takes vnet headers: datagrams of a flow gathered and merged where that is
- * correct, all else as and where it is; `order` is left in the order of sending. DATA_VALID may stay set on what leaves: TAPs and packet sockets ignore it (N31), and the header is shared (L4).
+ * correct, all else as and where it is; `order` is left in the order of sending. DATA_VALID may stay set on what leaves: TAPs and packet
+ * sockets ignore it (N31), and the header is shared (L4).
  * @param bytes the arena, at an offset of its buffer that is a multiple of 4
  * @param ingress ports the frames came from: only frames of one merge (G20)
  * @param at arena offsets of the frames, their vnet headers directly before them

@@ -5,8 +5,9 @@
  *     gathered  a1 a2 b1 | tcp | c1 c2 a3 b2          flows in the order of their first datagram
  *
  * Invariants: a flow's frames keep their order; a frame that is not a whole, untagged IPv4 datagram is overtaken by nothing and overtakes
- * nothing, so fragments, ICMP errors and ARP stay where they were among their neighbours. Between different flows of one burst the order is
- * given up, as the kernel's own GRO does (net/core/gro.c keeps a list per flow).
+ * nothing, so fragments, ICMP errors and ARP stay where they were among their neighbours. Between the datagrams of different flows of one
+ * burst the order is given up, which L30 would keep for all frames between two ports; the kernel's own GRO gives it up too (net/core/gro.c
+ * keeps a list per flow).
  * Why hash chains, not comparisons with every open group: with many flows that costs the product of both. Flows that share a chain stay in
  * the order they came, they only merge less.
  */
@@ -91,6 +92,11 @@ function gatherRun(
   count: number,
 ): number {
   run = (run + 1) | 0;
+  if (run === 0) {
+    // After 2^32 runs (an hour of single frames): what was begun in one of the same number must not look like begun in this one.
+    begun.fill(0);
+    run = 1;
+  }
   let opened = 0;
   let changes = 0;
   let before = -1;

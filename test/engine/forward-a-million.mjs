@@ -1,10 +1,11 @@
 /**
- * node --expose-gc --trace-gc forward-a-million.mjs [allocate]: runs the compiled engine without a kernel. A million frames of all kinds go through
+ * node --expose-gc --trace-gc forward-a-million.mjs [allocate|shared]: runs the compiled engine without a kernel. A million frames of all kinds go through
  * classify and push in steady state, between the lines "begin" and "end" on standard output; "end" tells by how many bytes the heap grew.
- * With `allocate` an object is made for each frame, which whoever watches must notice.
+ * With `allocate` an object is made for each frame, which whoever watches must notice. With `shared` the tables are those of several threads.
  */
 import { writeSync } from 'node:fs';
 import { EntryKind } from '../../dist/bridge/fdb.js';
+import { allocateBridge } from '../../dist/bridge/sharing.js';
 import { ManualClock } from '../../dist/core/clock.js';
 import { flagBits } from '../../dist/engine/commands.js';
 import { burstIoOptions, Engine } from '../../dist/engine/engine.js';
@@ -13,6 +14,7 @@ import { SimulatedIo } from '../../dist/engine/simulated-io.js';
 import * as vnet from '../../dist/wire/vnet-header.js';
 
 const allocate = process.argv[2] === 'allocate';
+const shared = process.argv[2] === 'shared';
 const PORTS = 6;
 const FRAMES = 1_000_000;
 const WARM_UP = 600_000;
@@ -153,8 +155,13 @@ class Source {
 const clock = new ManualClock();
 clock.advanceSeconds(100);
 const ioOptions = burstIoOptions(16);
-const engine = new Engine({ io: new SimulatedIo(ioOptions, clock), ioOptions });
-engine.addBridge(0, DEFAULT_BRIDGE_SETTINGS);
+const place = { index: 0, count: shared ? 2 : 1 };
+const engine = new Engine({ io: new SimulatedIo(ioOptions, clock), ioOptions, place });
+engine.addBridge(
+  0,
+  DEFAULT_BRIDGE_SETTINGS,
+  shared ? allocateBridge(DEFAULT_BRIDGE_SETTINGS.fdbLimit, ioOptions.maxPorts) : undefined,
+);
 const sources = Array.from({ length: PORTS }, (_, index) => new Source(index + 1, index === 2 ? 0 : 12, index !== 4));
 for (const [number, source] of sources.entries()) {
   engine.addPort(number, source, { bridge: 0, flags: flagBits(DEFAULT_PORT_FLAGS, number === 5), mtu: 1500, macLimit: 0 });

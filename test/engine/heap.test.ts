@@ -37,6 +37,12 @@ test('a million frames of every kind in steady state', () => {
   expect(allocatesNothing(report), JSON.stringify(report)).toBe(true);
 });
 
+test('the same over the tables of several threads', () => {
+  const report = run('shared');
+  expect(Math.min(...report.sent)).toBeGreaterThan(10_000);
+  expect(allocatesNothing(report), JSON.stringify(report)).toBe(true);
+});
+
 test('one object a frame would be noticed', () => {
   const report = run('allocate');
   expect(allocatesNothing(report), JSON.stringify(report)).toBe(false);

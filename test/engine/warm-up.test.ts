@@ -1,12 +1,14 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { warmUp } from '../../src/engine/warm-up.js';
 
-test('the rehearsal forwards every frame it makes, and loses none', () => {
-  const { received, sent, lost } = warmUp();
-  expect(received).toBeGreaterThan(50_000);
-  expect(lost).toBe(0);
-  // Requests for the known address are answered to the asker, those for the unknown one flooded to two ports: the second copy is the surplus.
-  const surplus = sent - received;
-  expect(surplus).toBeGreaterThan(0);
-  expect(surplus).toBeLessThan(received / 10);
+describe.each([false, true])('with shared tables: %s', (shared) => {
+  test('the rehearsal forwards every frame it makes, and loses none', () => {
+    const { received, sent, lost } = warmUp(shared);
+    expect(received).toBeGreaterThan(50_000);
+    expect(lost).toBe(0);
+    // Requests for the known address are answered to the asker, those for the unknown one flooded to two ports: the second copy is the surplus.
+    const surplus = sent - received;
+    expect(surplus).toBeGreaterThan(0);
+    expect(surplus).toBeLessThan(received / 10);
+  });
 });

@@ -153,6 +153,32 @@ describeSystem('environments', ['root', 'tap'], () => {
     }
   });
 
+  test('an environment that ends while it closes in the background waits for the end of it', async () => {
+    const before = holdings();
+    const script = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      const binding = require(workerData.addon);
+      const descriptors = workerData.open.map((tap) => binding.openTap(tap));
+      descriptors.forEach((descriptor) => binding.closeInBackground(descriptor));
+      parentPort.postMessage(descriptors);
+      parentPort.on('message', () => {});`;
+    const open = nets.map(({ netns }) => ({
+      name: 'closing',
+      netns,
+      vnetHeader: true,
+      offloads: OFFLOADS,
+      persistent: false,
+      mode: 'create',
+    }));
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(script, { eval: true, workerData: { addon: addonPath, open } });
+      expect(Math.min(...(await next<number[]>(worker)))).toBeGreaterThanOrEqual(0);
+      await worker.terminate();
+      expect(nets.map((net) => net.has('closing'))).toEqual([false, false, false, false]);
+      expect(holdings()).toEqual(before);
+    }
+  });
+
   test('wake rings wakers only', () => {
     const file = openSync('/dev/null', 'r+');
     for (const descriptor of [file, 0, 1, -1, 1_000_000]) expect(binding.wake(descriptor)).toBe(-EBADF);
