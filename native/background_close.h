@@ -22,15 +22,21 @@ class BackgroundClose {
   static Napi::Promise start(Napi::Env env, Descriptor descriptor) {
     const auto deferred = Napi::Promise::Deferred::New(env);
     auto* close = new BackgroundClose(deferred);
-    close->done_ = Done::New(env, "closeInBackground", 0, 1);
+    // Node-API's own call: node-addon-api's typed wrapper compares the address of `settle` in a constant expression, which is none under UBSan.
+    const napi_status made = napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "closeInBackground"), 0, 1, nullptr,
+                                                             nullptr, nullptr, settle, &close->done_);
+    if (made != napi_ok) {
+      delete close;
+      throw Napi::Error::New(env, "closeInBackground: no room for another thread's answer");
+    }
     try {
       close->thread_ = std::thread([close, mine = std::move(descriptor)]() mutable {
         mine.reset();
-        close->done_.NonBlockingCall(close);
+        napi_call_threadsafe_function(close->done_, close, napi_tsfn_nonblocking);
       });
     } catch (const std::system_error&) {
       // No room for a thread; the closure with the descriptor is gone, and with it the file.
-      close->done_.Release();
+      napi_release_threadsafe_function(close->done_, napi_tsfn_release);
       delete close;
       deferred.Resolve(Napi::Number::New(env, 0));
       return deferred.Promise();
@@ -47,20 +53,19 @@ class BackgroundClose {
   static void wait(void* close) { static_cast<BackgroundClose*>(close)->thread_.join(); }
 
   // On the JavaScript thread; without an environment when that ended meanwhile, and waited.
-  static void settle(Napi::Env env, Napi::Function, std::nullptr_t*, BackgroundClose* close) {
+  static void settle(napi_env env, napi_value, void*, void* data) {
+    auto* const close = static_cast<BackgroundClose*>(data);
     if (env != nullptr) {
       napi_remove_env_cleanup_hook(env, wait, close);
       close->thread_.join();
-      close->done_.Release();
+      napi_release_threadsafe_function(close->done_, napi_tsfn_release);
       close->deferred_.Resolve(Napi::Number::New(env, 0));
     }
     delete close;
   }
 
-  using Done = Napi::TypedThreadSafeFunction<std::nullptr_t, BackgroundClose, settle>;
-
   Napi::Promise::Deferred deferred_;
-  Done done_;
+  napi_threadsafe_function done_ = nullptr;
   std::thread thread_;
 };
 

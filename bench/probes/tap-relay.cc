@@ -46,6 +46,7 @@ constexpr std::size_t kUdp = kIpv4 + 20;
 constexpr std::size_t kPayload = kUdp + 8;
 constexpr std::size_t kSlot = 66 * 1024;
 constexpr int kMaxMerged = 64;
+constexpr std::size_t kMaxIpv4 = 65'535;
 // linux/if_tun.h since 6.2.
 constexpr unsigned kUso4 = 0x20;
 constexpr unsigned kUso6 = 0x40;
@@ -169,7 +170,9 @@ void send(int tap, const std::vector<Frame>& frames, bool merge) {
     const Frame& first = frames[index];
     int members = 1;
     if (merge && mergeable(first)) {
-      while (index + static_cast<std::size_t>(members) < frames.size() && members < kMaxMerged) {
+      const std::size_t room = (kMaxIpv4 - (kPayload - kIpv4)) / (first.bytes - kPayload);
+      const int most = static_cast<int>(std::min<std::size_t>(kMaxMerged, room));
+      while (index + static_cast<std::size_t>(members) < frames.size() && members < most) {
         const Frame& next = frames[index + static_cast<std::size_t>(members)];
         if (!mergeable(next) || !same_flow(first, next)) break;
         members++;
