@@ -30,7 +30,7 @@ const PASSES = 1500;
 const REHEARSALS = 6;
 /** The tables and the arena of a rehearsal need not be as large as real ones. */
 const FDB_LIMIT = 1024;
-const ARENA_BYTES = 1 << 20;
+const ARENA_BYTES = 1 << 19;
 /** Bytes of the rehearsed datagrams. */
 const PAYLOAD = 26;
 const SUPER_PAYLOAD = 4000;
@@ -43,7 +43,13 @@ const MAC_HIGH = 0x0200;
 
 const DROPS = (Object.keys(DROP_REASONS) as DropReason[]).map((name) => PORT[name]);
 
-const OPTIONS: BurstIoOptions = { ...burstIoOptions(PORTS), arenaBytes: ARENA_BYTES, receiveBytes: ARENA_BYTES / 2 };
+const OPTIONS: BurstIoOptions = {
+  ...burstIoOptions(PORTS),
+  arenaBytes: ARENA_BYTES,
+  receiveBytes: ARENA_BYTES / 2,
+  batchFrames: 256,
+  transmitWords: 1 << 12,
+};
 
 /** Frames of one pass: where each lies in the arena, how long it is, and the port it comes from. */
 interface Burst {

@@ -6,10 +6,11 @@ import { Lab } from '../../src/lab/lab.js';
 import type { LabHost } from '../../src/lab/lab-host.js';
 import { TestDaemon } from '../helpers/daemon.js';
 import { describeSystem } from '../helpers/requirements.js';
+import { THREADS } from '../helpers/threads.js';
 
 const MANY = 200;
-/** The daemon's promise for 10 ports: 120 MiB. */
-const RSS_KIB = 120 * 1024;
+/** The daemon's promise for 10 ports: 120 MiB; a further engine thread takes some 20 more. */
+const RSS_KIB = (120 + (THREADS - 1) * 20) * 1024;
 /** Two seconds of watching; clock ticks of /proc are 10 ms. */
 const IDLE_MILLIS = 2000;
 
@@ -43,7 +44,7 @@ describeSystem('daemon: many ports', ['root', 'tap'], () => {
     process.stdout.write(`${what}: median ${at(0.5)} ms, 99% ${at(0.99)} ms, most ${at(1)} ms\n`);
   }
 
-  test('10 ports: below 120 MiB', async () => {
+  test('10 ports: within the memory that is promised', async () => {
     report('attach, 10 ports', await attach(0, 10));
     const rss = Number(/VmRSS:\s+([0-9]+) kB/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))?.[1]);
     const ticks = () => {
