@@ -1,10 +1,10 @@
 /**
  * Warm-up: the engine's code, run over frames of its own before the first real one comes.
  *
- * V8 interprets a function until it has been called some thousand times. A bridge with little traffic would stay there: an echo every few
- * milliseconds took three times as long for its first minutes as it does on a busy bridge (docs/performance.md). So every thread handles the
- * frames its users will most likely send first: single ones both ways, bursts of a flow and of several, super-frames, ARP, broadcasts. It is
- * another engine with other tables; only the compiled code stays.
+ * V8 interprets a function until it has been called some thousand times. A bridge with little traffic would stay there for a while: an echo
+ * every few milliseconds takes 0.72 of the time with the rehearsal (docs/performance.md, "What paid"). So every
+ * thread handles the frames its users will most likely send first: single ones both ways, bursts of a flow and of several, super-frames,
+ * ARP, broadcasts. It is another engine with other tables; only the compiled code stays.
  */
 import { EntryKind } from '../bridge/fdb.js';
 import { Flag } from '../bridge/port-table.js';
@@ -24,7 +24,7 @@ import { DEFAULT_BRIDGE_SETTINGS } from './protocol.js';
 import { SimulatedIo } from './simulated-io.js';
 
 const PORTS = 3;
-/** Of each rehearsal; in all some 450 rounds through the bursts, after which nothing of the way of a frame is interpreted any more. */
+/** Of each rehearsal; in all some 450 rounds through the bursts. */
 const PASSES = 1500;
 /** More than the four kinds of object, and the one function, that a call site remembers: what has met so many takes the addon's, too. */
 const REHEARSALS = 6;
