@@ -7,6 +7,7 @@
         "native/burst_io.cc",
         "native/burst_io_object.cc",
         "native/burst_send.cc",
+        "native/guard.cc",
         "native/icmp_echo.cc",
         "native/netlink.cc",
         "native/netns.cc",

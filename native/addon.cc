@@ -11,10 +11,12 @@
 #include "burst_io_object.h"
 #include "clock.h"
 #include "environment.h"
+#include "guard.h"
 #include "icmp_echo.h"
 #include "netlink.h"
 #include "netns.h"
 #include "packet_socket.h"
+#include "shared_buffer.h"
 #include "tap.h"
 #include "waker.h"
 
@@ -178,6 +180,60 @@ Napi::Value icmp_echo_call(const Info& info) {
   return number(info, icmp_echo(address, static_cast<uint16_t>(sequence), static_cast<int>(payload), timeout));
 }
 
+Napi::Value open_guard_call(const Info& info) { return number(info, environment(info).keep(open_guard())); }
+
+Napi::Value map_guard_call(const Info& info) {
+  int descriptor = -1;
+  int error = -EINVAL;
+  std::shared_ptr<Mapping> mapping;
+  if (read_descriptor(info.Env(), info[0], descriptor)) {
+    mapping = map_guard(descriptor, error);
+  }
+  if (mapping == nullptr) {
+    return number(info, error);
+  }
+  return share(info.Env(), mapping);
+}
+
+Napi::Value table_memory_call(const Info& info) {
+  constexpr int64_t kTableBytesMax = int64_t{1} << 32;
+  int64_t bytes = 0;
+  if (!read_integer(info.Env(), info[0], 1, kTableBytesMax, bytes)) {
+    return number(info, -EINVAL);
+  }
+  const auto mapping = Mapping::make_huge(static_cast<size_t>(bytes));
+  return mapping == nullptr ? number(info, -errno) : share(info.Env(), mapping);
+}
+
+Napi::Value guard_program_call(const Info& info) {
+  int descriptor = -1;
+  return number(info, read_descriptor(info.Env(), info[0], descriptor) ? environment(info).keep(guard_program(descriptor)) : -EINVAL);
+}
+
+Napi::Value attach_guard_call(const Info& info) {
+  const Napi::Env env = info.Env();
+  int guard = -1;
+  int64_t index = 0;
+  int netns = -1;
+  const bool read = read_descriptor(env, info[0], guard) && read_integer(env, info[1], 1, INT32_MAX, index) && read_descriptor(env, info[2], netns);
+  return number(info, read ? environment(info).keep(attach_guard(guard, static_cast<int>(index), netns)) : -EINVAL);
+}
+
+Napi::Value filter_packet_call(const Info& info) {
+  int socket = -1;
+  int guard = -1;
+  const bool read = read_descriptor(info.Env(), info[0], socket) && read_descriptor(info.Env(), info[1], guard);
+  return number(info, read ? filter_packet(socket, guard) : -EINVAL);
+}
+
+Napi::Value filter_packet_classic_call(const Info& info) {
+  int socket = -1;
+  uint8_t* code = nullptr;
+  size_t bytes = 0;
+  const bool read = read_descriptor(info.Env(), info[0], socket) && read_bytes(info.Env(), info[1], code, bytes);
+  return number(info, read ? set_classic_filter(socket, code, bytes) : -EINVAL);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>().release());
   const auto define = [&](const char* name, Napi::Value (*call)(const Info&)) { exports.Set(name, Napi::Function::New(env, call, name)); };
@@ -188,6 +244,13 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("openPacket", open_packet_call);
   define("closeDescriptor", close_descriptor_call);
   define("closeInBackground", close_in_background_call);
+  define("openGuard", open_guard_call);
+  define("mapGuard", map_guard_call);
+  define("tableMemory", table_memory_call);
+  define("guardProgram", guard_program_call);
+  define("attachGuard", attach_guard_call);
+  define("filterPacket", filter_packet_call);
+  define("filterPacketClassic", filter_packet_classic_call);
   define("openNetns", open_netns_call);
   define("createNetns", create_netns_call);
   define("removeNetns", remove_netns_call);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "shared_buffer.h"
 
 namespace tapbridge {
 namespace {
@@ -21,15 +22,6 @@ constexpr Field kFields[] = {
     {"batchFrames", &BurstLimits::batch_frames}, {"receiveFrames", &BurstLimits::receive_frames}, {"burstFrames", &BurstLimits::burst_frames},
     {"transmitWords", &BurstLimits::transmit_words}, {"maxPorts", &BurstLimits::max_ports},
 };
-
-// The array buffer owns a share of the memory: whoever lets go last, this object or the collector, unmaps it.
-Napi::ArrayBuffer share(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
-  auto owner = std::make_unique<std::shared_ptr<Mapping>>(mapping);
-  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
-      env, mapping->start(), mapping->bytes(), [](Napi::Env, void*, std::shared_ptr<Mapping>* share) { delete share; }, owner.get());
-  owner.release();
-  return buffer;
-}
 
 // Microseconds to nanoseconds, bounded so that sums with the clock cannot overflow. False for NaN and what is no number.
 bool read_micros(napi_env env, napi_value value, int64_t& nanos) {

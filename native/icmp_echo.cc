@@ -99,8 +99,9 @@ int64_t icmp_echo(const std::string& address, uint16_t sequence, int payload_byt
   if (buffer == nullptr) {
     return -ENOMEM;
   }
-  uint16_t identifier = 0;
-  if (::getrandom(&identifier, sizeof identifier, 0) != sizeof identifier) {
+  // One for the life of the thread, as ping(8) has one for its own: a gateway on the way tracks the identifier, not the echo.
+  static thread_local uint16_t identifier = 0;
+  if (identifier == 0 && ::getrandom(&identifier, sizeof identifier, 0) != sizeof identifier) {
     return -errno;
   }
   icmphdr request{};

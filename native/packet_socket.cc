@@ -98,6 +98,19 @@ int join_fanout(int socket, int leader, bool ignore_outgoing) {
   return set_option(socket, SOL_PACKET, PACKET_FANOUT, (group & 0xffff) | kind << 16);
 }
 
+int check_raw(int descriptor) {
+  int value = 0;
+  socklen_t bytes = sizeof value;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &value, &bytes) != 0) {
+    return errno == EBADF ? -EBADF : -EINVAL;
+  }
+  if (value != AF_PACKET) {
+    return -EINVAL;
+  }
+  bytes = sizeof value;
+  return ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &value, &bytes) == 0 && value == SOCK_RAW ? 0 : -EINVAL;
+}
+
 }  // namespace
 
 int open_packet(const PacketRequest& request) {
@@ -153,23 +166,35 @@ int open_packet(const PacketRequest& request) {
 }
 
 int check_packet(int descriptor, int header_bytes) {
+  const int kind = check_raw(descriptor);
+  if (kind < 0) {
+    return kind;
+  }
   int value = 0;
   socklen_t bytes = sizeof value;
-  if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &value, &bytes) != 0) {
-    return errno == EBADF ? -EBADF : -EINVAL;
-  }
-  if (value != AF_PACKET) {
-    return -EINVAL;
-  }
-  bytes = sizeof value;
-  if (::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &value, &bytes) != 0 || value != SOCK_RAW) {
-    return -EINVAL;
-  }
-  bytes = sizeof value;
   if (::getsockopt(descriptor, SOL_PACKET, PACKET_VNET_HDR_SZ, &value, &bytes) != 0) {
     value = 0;  // a kernel without the option cannot have been asked for the header
   }
   return value == header_bytes ? 0 : -EINVAL;
+}
+
+int set_filter(int socket, int program) {
+  const int kind = check_raw(socket);
+  return kind < 0 ? kind : set_option(socket, SOL_SOCKET, SO_ATTACH_BPF, program);
+}
+
+int set_classic_filter(int socket, const uint8_t* code, size_t bytes) {
+  if (bytes == 0 || bytes % sizeof(sock_filter) != 0 || bytes / sizeof(sock_filter) > BPF_MAXINSNS) {
+    return -EINVAL;
+  }
+  const int kind = check_raw(socket);
+  if (kind < 0) {
+    return kind;
+  }
+  sock_filter instructions[BPF_MAXINSNS];
+  std::memcpy(instructions, code, bytes);  // the bytes may lie anywhere, the structure wants alignment
+  const sock_fprog program{static_cast<unsigned short>(bytes / sizeof(sock_filter)), instructions};
+  return ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : -errno;
 }
 
 }  // namespace tapbridge

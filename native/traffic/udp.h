@@ -12,7 +12,8 @@ namespace traffic {
 
 struct UdpSend {
   sockaddr_in target{};
-  // Of the first flow, the others count up from it. One flow has the address of its interface and does not look at this.
+  // Of the first flow, the others count up from it. One flow has the address of its interface and does not look at this. 0.0.0.0: all have that
+  // address, and destinations count up from the target instead.
   sockaddr_in source{};
   Load load;
 };

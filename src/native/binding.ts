@@ -161,6 +161,33 @@ export interface Binding {
    */
   closeInBackground(descriptor: Descriptor): Promise<Result>;
 
+  /**
+   * A new map of the guard, all bits clear: which frames from outside are the gateway's (src/nat/port-guard.ts has the layout). -EPERM, -ENOSYS: the
+   * kernel refuses bpf(2); -EINVAL: it is older than 5.5.
+   */
+  openGuard(): Result;
+  /**
+   * The map's memory, shared with the kernel's programs and with all who map it: a write takes effect with the next frame, without a system call.
+   * Any thread may map a descriptor another one opened. It outlives the descriptor, and is detached at the environment's end. Or a negative errno:
+   * -EINVAL for what is no guard.
+   */
+  mapGuard(guard: Descriptor): ArrayBuffer | number;
+  /**
+   * Lets into a socket of `openPacket` only what is the gateway's, ARP, and fragments without ports. Each socket of a fanout group needs it. What was
+   * heard before stays in its buffer.
+   */
+  filterPacket(packetSocket: Descriptor, guard: Descriptor): Result;
+  /**
+   * Keeps the gateway's frames from the host's stack at the ingress of an interface, before all other programs there (tcx). The descriptor is the
+   * attachment: it ends with `closeDescriptor`, with the process and with the interface. -EINVAL before Linux 6.6; -ENODEV: no such interface.
+   * @param netns of the interface; -1: the caller's
+   */
+  attachGuard(guard: Descriptor, interfaceIndex: number, netns: Descriptor): Result;
+  /** The same program for a classifier with direct action (netlink/tc.ts), for kernels without tcx. A classifier keeps it loaded after the close. */
+  guardProgram(guard: Descriptor): Result;
+  /** Sets or replaces a filter of classic BPF: `struct sock_filter`, 8 bytes each, 1 to 4096 of them. -EINVAL for what the kernel's check refuses. */
+  filterPacketClassic(packetSocket: Descriptor, program: Uint8Array): Result;
+
   /** Opens /run/netns/NAME, any path, or /proc/PID/ns/net; refuses (-EINVAL) what is not a network namespace. */
   openNetns(path: string): Result;
   /**
@@ -187,6 +214,12 @@ export interface Binding {
    * the first does not fit (it stays).
    */
   netlinkRead(descriptor: Descriptor, into: Uint8Array): Result;
+
+  /**
+   * Zeroed memory for a large table that is read in no order, aligned to huge pages and of them where the kernel has some: at least `bytes`, at most
+   * 4 GiB. Belongs to the thread that asked. Or a negative errno.
+   */
+  tableMemory(bytes: number): ArrayBuffer | number;
 
   /** Microseconds of CLOCK_MONOTONIC. */
   monotonicMicros(): number;

@@ -42,6 +42,12 @@ export const Rtm = {
   newNeighbor: 28,
   deleteNeighbor: 29,
   getNeighbor: 30,
+  newQdisc: 36,
+  deleteQdisc: 37,
+  getQdisc: 38,
+  newFilter: 44,
+  deleteFilter: 45,
+  getFilter: 46,
 } as const;
 
 /** include/uapi/linux/rtnetlink.h: RTMGRP_* bits for `Binding.openNetlink`. */
@@ -128,3 +134,15 @@ export const NeighborState = {
   noArp: 0x40,
   permanent: 0x80,
 } as const;
+
+/** include/uapi/linux/rtnetlink.h: attributes of `struct tcmsg`. */
+export const Tca = { kind: 1, options: 2 } as const;
+/** include/uapi/linux/pkt_sched.h: where an ingress or clsact queue hangs, its handle, and its hook for what comes in (TC_H_MIN_INGRESS). */
+export const TC_CLSACT = 0xfffffff1;
+export const TC_CLSACT_HANDLE = 0xffff0000;
+export const TC_INGRESS = 0xfffffff2;
+export const TC_EGRESS = 0xfffffff3;
+/** include/uapi/linux/pkt_cls.h: options of a classifier of kind "bpf". */
+export const TcaBpf = { opsLength: 4, ops: 5, descriptor: 6, name: 7, flags: 8 } as const;
+/** TCA_BPF_FLAG_ACT_DIRECT: what the program returns is the verdict. */
+export const BPF_DIRECT_ACTION = 1;

@@ -9,7 +9,7 @@ import { describe, test } from 'vitest';
 const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
 
-export type Requirement = 'root' | 'tap' | 'named-netns' | `tool:${string}`;
+export type Requirement = 'root' | 'bpf' | 'tap' | 'named-netns' | `tool:${string}`;
 
 /** Whether this process may make namespaces and interfaces: CAP_SYS_ADMIN and CAP_NET_ADMIN, as root or in a user namespace of its own. */
 export function isRoot(): boolean {
@@ -37,6 +37,7 @@ export function describeSystem(title: string, requirements: readonly Requirement
 
 const HOW: Record<Requirement, string> = {
   root: 'root (run as root, or under: unshare --user --map-root-user --net --mount)',
+  bpf: 'root of the machine itself, not of a user namespace (for eBPF)',
   'named-netns': 'a /run that can be written (run as root; or mount a tmpfs on /run in a mount namespace of your own)',
   tap: '/dev/net/tun, readable and writable (modprobe tun)',
 };
@@ -54,6 +55,7 @@ function report(requirements: readonly Requirement[], title: string): string {
 
 function has(requirement: Requirement): boolean {
   if (requirement === 'root') return isRoot();
+  if (requirement === 'bpf') return isRoot() && /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
   if (requirement === 'tap') return canTap();
   if (requirement === 'named-netns') return isRoot() && writable(existsSync('/run/netns') ? '/run/netns' : '/run');
   const tool = requirement.slice('tool:'.length);
