@@ -10,6 +10,7 @@
  *
  * Only untagged ARP is handled; inside a VLAN it is bridged like any frame, since a neighbor's address says nothing about the VLAN.
  * Operations other than request and reply (RARP, InARP) are bridged and teach nothing.
+ * Switched off, it answers nothing but goes on taking note: the gateway resolves its next hops in the same table.
  * Answers are limited per port to 100 a second after a burst of 200 (A17); beyond that requests flood, as without a proxy.
  */
 import { type Batch, INGRESS_SELF } from '../core/batch.js';
@@ -77,7 +78,7 @@ export class ArpProxy {
     const bytes = batch.bytes;
     const at = batch.at[frame];
     const packet = at + ethernet.HEADER_BYTES;
-    if (!this.enabled || !arp.check(bytes, packet, batch.length[frame] - ethernet.HEADER_BYTES)) {
+    if (!arp.check(bytes, packet, batch.length[frame] - ethernet.HEADER_BYTES)) {
       return false;
     }
     const senderHigh = arp.senderMacHigh(bytes, packet);
@@ -92,7 +93,7 @@ export class ArpProxy {
     if (believed && this.answerable(sender)) {
       this.note(sender, senderLow, senderHigh, batch.seconds);
     }
-    if (operation === arp.Operation.reply) {
+    if (operation === arp.Operation.reply || !this.enabled) {
       return false;
     }
     const target = arp.targetIp(bytes, packet);

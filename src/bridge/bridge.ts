@@ -2,7 +2,8 @@
  * The bridge: decides about every frame of a burst, in the fixed order of rule A.1.
  *
  *     frame ─▶ well formed? ─▶ source valid? ─▶ guard ─▶ learn ─▶ reserved? ─▶ ARP proxy ─▶ FDB ─┬─▶ one port
- *                                                                                                └─▶ flood list
+ *                                                                                                ├─▶ flood list
+ *                                                                                                └─▶ gateway (gateway/gateway.ts)
  *
  * Pass one only: the outcome is a place on an egress list. Whether a flooded frame may leave a certain port is decided in pass two,
  * where that port's flags are at hand (engine/push.ts). Bytes of a bridged frame are never altered (L3).
@@ -14,8 +15,10 @@ import { type Batch, MAX_FRAME_BYTES, VNET_BYTES } from '../core/batch.js';
 import { BRIDGE, type BridgeCounters, PORT, type PortCounters } from '../core/counters.js';
 import { validate } from '../offload/validate.js';
 import { wirePackets } from '../offload/wire-packets.js';
+import * as arp from '../wire/arp.js';
 import * as ethernet from '../wire/ethernet.js';
 import * as header from '../wire/ethernet-view.js';
+import * as ipv4 from '../wire/ipv4.js';
 import { isBroadcast, isGroup, isZero } from '../wire/mac-address.js';
 import * as vlan from '../wire/vlan.js';
 import * as vnet from '../wire/vnet-header.js';
@@ -49,12 +52,21 @@ export interface BridgeOptions {
   groupForwardMask: number;
 }
 
+/** A set of IPv4 addresses (gateway/address-set.ts). */
+export interface AddressLookup {
+  has(address: number): boolean;
+}
+
 export class Bridge {
   readonly index: number;
   readonly fdb: Fdb;
   readonly neighbors: NeighborTable;
   readonly arp: ArpProxy;
   readonly notices = new Notices();
+  /** The host port when IPv4 frames to its MAC are the gateway's business, -1 when the host's own stack gets them all. */
+  gatewayPort = -1;
+  /** With a gateway: addresses of the host. Its stack forwards for others where it is told to; nobody gets in that way. */
+  hostAddresses: AddressLookup | null = null;
   private readonly ports: PortTable;
   private readonly counters: BridgeCounters;
   private readonly portCounters: PortCounters;
@@ -125,6 +137,10 @@ export class Bridge {
     let packets = 0;
     let unicast = 0;
     let flooded = 0;
+    let routed = 0;
+    const guarded = (flags & Flag.sourceGuard) !== 0;
+    const owner = guarded ? this.ports.address[port] : 0;
+    const sources = guarded && (flags & Flag.local) !== 0 ? this.hostAddresses : null;
     let sourceLow = 0;
     let sourceKey = -1;
     let sourceDenied = false;
@@ -174,6 +190,13 @@ export class Bridge {
         vid = vlan.vid(bytes, at, length);
       }
 
+      if (
+        (owner !== 0 && spoofed(batch, at, length, type, owner)) ||
+        (sources !== null && isForwarded(batch, at, length, type, sources))
+      ) {
+        portCounters.add(port, PORT.rx_spoofed, 1);
+        continue;
+      }
       const key = fdbKey(vid, high);
       if (low !== sourceLow || key !== sourceKey) {
         sourceLow = low;
@@ -221,6 +244,9 @@ export class Bridge {
       if (target === UNKNOWN) {
         egress.toAll(batch, frame, this.index, FloodClass.unicast);
         flooded++;
+      } else if (target === this.gatewayPort && type === ethernet.EtherType.ipv4) {
+        egress.toGateway(batch, frame);
+        routed++;
       } else {
         egress.toPort(batch, frame, target);
         unicast++;
@@ -231,6 +257,7 @@ export class Bridge {
     portCounters.add(port, PORT.rx_packets, packets);
     portCounters.add(port, PORT.unicast, unicast);
     portCounters.add(port, PORT.flooded, flooded);
+    portCounters.add(port, PORT.routed, routed);
   }
 
   /** Guard and learning (steps 6 and 7). Returns false when frames of this source must not enter. */
@@ -291,4 +318,25 @@ export class Bridge {
     }, all);
     this.fdb.removePort(port, all);
   }
+}
+
+/** Whether an IPv4 or ARP frame names another source than its port's own address. 0.0.0.0 is nobody's: who asks for an address has none yet. */
+function spoofed(batch: Batch, at: number, length: number, type: number, owner: number): boolean {
+  const packet = at + ethernet.HEADER_BYTES;
+  let source = 0;
+  if (type === ethernet.EtherType.ipv4) {
+    source = length < ethernet.HEADER_BYTES + ipv4.HEADER_BYTES ? 0 : ipv4.source(batch.bytes, packet);
+  } else if (type === ethernet.EtherType.arp) {
+    source = length < ethernet.HEADER_BYTES + arp.PACKET_BYTES ? 0 : arp.senderIp(batch.bytes, packet);
+  }
+  return source !== owner && source !== 0;
+}
+
+/** Whether an IPv4 frame of the host port is none of the host's own: its stack routes it in. 0.0.0.0 is nobody's. */
+function isForwarded(batch: Batch, at: number, length: number, type: number, sources: AddressLookup): boolean {
+  if (type !== ethernet.EtherType.ipv4 || length < ethernet.HEADER_BYTES + ipv4.HEADER_BYTES) {
+    return false;
+  }
+  const source = ipv4.source(batch.bytes, at + ethernet.HEADER_BYTES);
+  return source !== 0 && !sources.has(source);
 }

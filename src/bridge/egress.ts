@@ -53,10 +53,13 @@ export class FrameLists {
 export class Egress {
   readonly unicast: FrameLists;
   readonly flood: FrameLists;
+  /** One list: frames of the run at hand that are for the gateway. Emptied by whoever routes them. */
+  readonly gateway: FrameLists;
 
   constructor(ports: number, bridges: number) {
     this.unicast = new FrameLists(ports);
     this.flood = new FrameLists(bridges);
+    this.gateway = new FrameLists(1);
   }
 
   toPort(batch: Batch, frame: number, port: number): void {
@@ -66,6 +69,10 @@ export class Egress {
   toAll(batch: Batch, frame: number, bridge: number, floodClass: number): void {
     batch.floodClass[frame] = floodClass;
     this.flood.append(bridge, frame, batch.next);
+  }
+
+  toGateway(batch: Batch, frame: number): void {
+    this.gateway.append(0, frame, batch.next);
   }
 
   clear(): void {

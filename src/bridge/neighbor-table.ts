@@ -43,6 +43,8 @@ export class NeighborTable {
   /** MAC of the address `find` found last: borrowed until the next call. */
   macLow = 0;
   macHigh = 0;
+  /** When it was last confirmed, in seconds; -1 for a static one. */
+  confirmed = -1;
   private readonly table: Table;
   private readonly limit: number;
   /** The row that was looked at last, as it was then. */
@@ -54,7 +56,7 @@ export class NeighborTable {
     this.table = table;
   }
 
-  /** Whether the address is known and live; its MAC is then in `macHigh`, `macLow`. */
+  /** Whether the address is known and live; its MAC is then in `macHigh`, `macLow`, its age in `confirmed`. */
   find(ip: number, seconds: number): boolean {
     const { row } = this;
     if (!this.table.copy(ip, 0, row) || (row[KIND] === LEARNED && seconds - row[CONFIRMED] > NEIGHBOR_SECONDS)) {
@@ -62,6 +64,7 @@ export class NeighborTable {
     }
     this.macLow = row[MAC_LOW];
     this.macHigh = row[MAC_HIGH];
+    this.confirmed = row[KIND] === LEARNED ? row[CONFIRMED] : -1;
     return true;
   }
 

@@ -12,10 +12,14 @@ export const Flag = {
   locked: 128,
   /** The gateway's own port: multicast and broadcast flood flags of the egress port do not bind it (L2). */
   local: 256,
+  /** IPv4 and ARP from another address than the port's own are dropped. Without a known address it means nothing. */
+  sourceGuard: 512,
 } as const;
 
 /** `bridge` of a port number not in use. */
 export const NO_BRIDGE = -1;
+/** `bridge` of an uplink: the gateway's alone. */
+export const UPLINK = -2;
 
 export class PortTable {
   readonly capacity: number;
@@ -26,6 +30,8 @@ export class PortTable {
   readonly mtu: Int32Array;
   /** MACs a port may teach; 0: as many as the table holds. */
   readonly macLimit: Int32Array;
+  /** IPv4 address (int32) of what is attached there, 0 where none is known. */
+  readonly address: Int32Array;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -33,6 +39,7 @@ export class PortTable {
     this.bridge = new Int32Array(capacity).fill(NO_BRIDGE);
     this.mtu = new Int32Array(capacity);
     this.macLimit = new Int32Array(capacity);
+    this.address = new Int32Array(capacity);
   }
 
   remove(port: number): void {
@@ -40,5 +47,6 @@ export class PortTable {
     this.bridge[port] = NO_BRIDGE;
     this.mtu[port] = 0;
     this.macLimit[port] = 0;
+    this.address[port] = 0;
   }
 }

@@ -101,6 +101,11 @@ export class Batch {
     return frame;
   }
 
+  /** Bytes left for made frames. */
+  get madeRoom(): number {
+    return Math.max(0, this.madeTo - this.madeAt - SLOT_LEAD);
+  }
+
   /** Adds a copy of a frame, vnet header included. Returns its index or -1. */
   appendCopy(ingress: number, frame: number): number {
     const copy = this.append(ingress, this.length[frame]);

@@ -3,8 +3,12 @@
  * reads adds the blocks up. A 64-bit aligned float64 is read whole on the machines Node runs on, and counts whole frames exactly up to 2^53.
  *
  * Conservation (rule L5): for each bridge, over its ports,
- *   rx_frames            = rx_* drops + arp_answered + unicast + flooded
+ *   rx_frames            = rx_* drops + arp_answered + unicast + flooded + routed
  *   unicast + flood copies + made = tx_frames + tx_* drops, but for frames a fault duplicates or holds
+ *
+ * Conservation of the gateway, over all its zones:
+ *   routed = to_host + arp_seen + forwarded_out + forwarded_in + hairpinned + drops + fragments that wait for their first one
+ * where drops are all of GATEWAY_DROPS but three, which end what was forwarded (or made) already: unreachable, parking_full, made_full.
  */
 
 /**
@@ -21,6 +25,7 @@ export const PORT_COUNTERS = [
   'tx_packets',
   'unicast',
   'flooded',
+  'routed',
   'arp_answered',
   'flood_copies',
   'made',
@@ -30,6 +35,7 @@ export const PORT_COUNTERS = [
   'rx_src_invalid',
   'rx_reserved',
   'rx_guard',
+  'rx_spoofed',
   'rx_fault',
   'tx_filtered',
   'tx_too_big',
@@ -74,6 +80,7 @@ export const DROP_REASONS = {
   rx_src_invalid: 'source address is a group or zero',
   rx_reserved: 'reserved group address, never relayed',
   rx_guard: 'source address belongs to the gateway, or is not allowed on a locked port',
+  rx_spoofed: "source address is not the one the port was attached with, or at the host port none of the host's",
   rx_fault: 'lost by the fault injector on the way in',
   tx_filtered: 'its destination is behind the port it came from, isolated, or does not take this class of flood',
   tx_too_big: 'longer than the MTU of the egress port',
@@ -85,6 +92,64 @@ export const DROP_REASONS = {
 } as const satisfies Partial<Record<PortCounter, string>>;
 
 export type DropReason = keyof typeof DROP_REASONS;
+
+/** Frames that end at the gateway, with their reasons. */
+export const GATEWAY_DROPS = {
+  ip_malformed: 'an IP header that is short, wrong or longer than its frame',
+  ip_martian: 'a source or destination no packet on a link may have',
+  ip_option: 'a source route, which would show inner addresses',
+  ip_spoofed: 'a source outside of the network it came from',
+  ip_broadcast: 'broadcast or multicast, which is not routed',
+  ttl_exceeded: 'its time to live ran out',
+  no_route: 'no route to its destination',
+  unreachable: 'the next hop does not answer ARP',
+  too_big: 'longer than the MTU of the way out, and not to be fragmented',
+  no_address: 'the uplink has no address to translate to',
+  nat_exhausted: 'no port is left to translate to',
+  flow_table_full: 'the flow table is full',
+  flow_quota: 'the port has its share of the flow table',
+  not_published: 'from outside, and neither published nor part of a flow',
+  policy_denied: 'a rule denies it',
+  bridge_isolated: 'between two bridges, or two isolated ports',
+  internal: 'an internal bridge has no way out',
+  l4_malformed: 'a TCP, UDP or ICMP header that is short or wrong',
+  l4_checksum: 'the checksum of its transport header is wrong',
+  tcp_invalid: 'no segment its connection allows',
+  icmp_unrelated: 'an ICMP error about no flow, or an answer nobody asked for',
+  icmp_ignored: 'an ICMP type that is not translated',
+  fragment_invalid: 'overlapping, misaligned or too short fragments',
+  fragment_limit: 'more fragments than may wait',
+  fragment_timeout: 'the rest of its datagram never came',
+  parking_full: 'too many frames wait for the same next hop',
+  made_full: 'no room in the batch for a frame the gateway makes',
+  handover_lost: 'the engine thread that routes had no room for it, or no gateway for its bridge any more',
+} as const;
+export type GatewayDrop = keyof typeof GATEWAY_DROPS;
+
+/** What the gateway counts, for each zone: bridges by number, behind them the uplinks. */
+export const GATEWAY_COUNTERS = [
+  'routed',
+  'handed_over',
+  'forwarded_out',
+  'forwarded_in',
+  'to_host',
+  'hairpinned',
+  'arp_seen',
+  'arp_sent',
+  'flows_opened',
+  'flows_ended',
+  'early_dropped',
+  'picked_up',
+  'icmp_errors_sent',
+  'icmp_errors_translated',
+  'icmp_rate_limited',
+  'fragments_parked',
+  'fragmented',
+  'parked',
+  ...(Object.keys(GATEWAY_DROPS) as GatewayDrop[]),
+] as const;
+export type GatewayCounter = (typeof GATEWAY_COUNTERS)[number];
+export const GATEWAY = positions(GATEWAY_COUNTERS);
 
 /** Drops the kernel counts at a port's interface: frames no engine ever saw, so they are no part of the conservation above. */
 export const INTERFACE_DROP_REASONS = {
@@ -158,3 +223,4 @@ export class CounterSum<Name extends string> implements CounterView<Name> {
 
 export type PortCounters = Counters<PortCounter>;
 export type BridgeCounters = Counters<BridgeCounter>;
+export type GatewayCounters = Counters<GatewayCounter>;

@@ -101,6 +101,10 @@ export function setSequence(bytes: Uint8Array, at: number, value: number): void 
   setWord(bytes, at + SEQUENCE, value);
 }
 
+export function setChecksumField(bytes: Uint8Array, at: number, value: number): void {
+  setWord(bytes, at + CHECKSUM, value);
+}
+
 /** Computes the checksum of an ICMPv4 message of `length` bytes anew and stores it. */
 export function fillChecksum(bytes: Uint8Array, at: number, length: number): void {
   setWord(bytes, at + CHECKSUM, 0);

@@ -92,6 +92,9 @@ export function dontFragment(bytes: Uint8Array, at: number): boolean {
   return (word(bytes, at + FRAGMENT) & DONT_FRAGMENT) !== 0;
 }
 
+/** The flag of `fragmentWord` that all but the last fragment have. */
+export const MORE_FRAGMENTS_FLAG = MORE_FRAGMENTS;
+
 /** True for every fragment of a datagram: first, middle and last. */
 export function isFragment(bytes: Uint8Array, at: number): boolean {
   return (word(bytes, at + FRAGMENT) & (MORE_FRAGMENTS | OFFSET_MASK)) !== 0;
@@ -138,6 +141,11 @@ function setWord(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
+/** Bytes of the header with its options, a multiple of 4. */
+export function setHeaderBytes(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at + VERSION_IHL] = (4 << 4) | (value >>> 2);
+}
+
 export function setTotalLength(bytes: Uint8Array, at: number, value: number): void {
   setWord(bytes, at + TOTAL_LENGTH, value);
 }
@@ -170,6 +178,30 @@ export function setHeaderChecksum(bytes: Uint8Array, at: number, value: number):
 export function fillHeaderChecksum(bytes: Uint8Array, at: number): void {
   setHeaderChecksum(bytes, at, 0);
   setHeaderChecksum(bytes, at, checksum.checksum(bytes, at, headerBytes(bytes, at)));
+}
+
+/** Writes a header without options, "don't fragment" clear, with its checksum, in numbers only: for packets made per frame. */
+export function write(
+  bytes: Uint8Array,
+  at: number,
+  typeOfService: number,
+  total: number,
+  id: number,
+  timeToLive: number,
+  protocolNumber: number,
+  sourceAddress: number,
+  destinationAddress: number,
+): void {
+  bytes[at + VERSION_IHL] = (4 << 4) | (HEADER_BYTES >>> 2);
+  bytes[at + TOS] = typeOfService;
+  setTotalLength(bytes, at, total);
+  setIdentification(bytes, at, id);
+  setFragmentWord(bytes, at, 0);
+  setTtl(bytes, at, timeToLive);
+  bytes[at + PROTOCOL] = protocolNumber;
+  setSource(bytes, at, sourceAddress);
+  setDestination(bytes, at, destinationAddress);
+  fillHeaderChecksum(bytes, at);
 }
 
 export interface Ipv4Header {

@@ -42,6 +42,15 @@ describe('neighbor table', () => {
     expect([...table.entries(1e9)]).toMatchObject([{ ip: IP, macLow: 1, macHigh: HIGH, static: true }]);
   });
 
+  test('a find says when it was confirmed; a static one is not', () => {
+    const table = new NeighborTable(10);
+    table.note(IP, 1, HIGH, 100);
+    table.note(IP, 1, HIGH, 130);
+    table.pin(IP + 1, 2, HIGH);
+    expect([table.find(IP, 150), table.confirmed]).toEqual([true, 130]);
+    expect([table.find(IP + 1, 150), table.confirmed]).toEqual([true, -1]);
+  });
+
   test('the full table learns nothing new, and keeps what it knows up to date', () => {
     const table = new NeighborTable(10);
     for (let host = 0; host < 10; host++) {

@@ -1,7 +1,20 @@
 /** Rules A.3 and A.4: reserved group addresses and what each flag of a port does. */
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_PORT_FLAGS } from '../../src/engine/protocol.js';
-import { BROADCAST, frame, GATEWAY_MAC, ipOf, labelOf, MULTICAST, macOf, NOBODY, tagged, whoHas } from './frames.js';
+import {
+  announcement,
+  BROADCAST,
+  frame,
+  GATEWAY_MAC,
+  ipOf,
+  labelOf,
+  MULTICAST,
+  macOf,
+  NOBODY,
+  tagged,
+  whoHas,
+} from './frames.js';
+import { datagram } from './packets.js';
 import { network, Simulation } from './simulation.js';
 
 describe('A.3: reserved group addresses', () => {
@@ -53,7 +66,25 @@ describe('A.4: port flags', () => {
       hairpin: false,
       isolated: false,
       locked: false,
+      sourceGuard: true,
     });
+  });
+
+  test('a port with a known address sends IPv4 and ARP from no other one; from none at all it may ask', () => {
+    const simulation = new Simulation();
+    const a = simulation.port({ mac: macOf(1), ip: ipOf(1) });
+    const b = simulation.port({ mac: macOf(2), ip: ipOf(2) });
+    const toB = { sourceMac: macOf(1), destinationMac: macOf(2) };
+    const send = (source: string) => datagram(`${source}:1`, `${ipOf(2)}:2`, toB);
+    a.send(send(ipOf(3)), announcement(1, ipOf(3)));
+    expect(b.take()).toEqual([]);
+    expect(a.count('rx_spoofed')).toBe(2);
+    a.send(send(ipOf(1)), send('0.0.0.0'), announcement(1));
+    expect(b.take()).toHaveLength(3);
+    a.set({ sourceGuard: false });
+    a.send(send(ipOf(3)));
+    expect(b.take()).toHaveLength(1);
+    simulation.expectConserved();
   });
 
   const everyClass = (source: string, known: string) =>

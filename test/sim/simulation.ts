@@ -14,6 +14,7 @@ import {
   PORT_COUNTERS,
   type PortCounter,
 } from '../../src/core/counters.js';
+import { HandoverRing } from '../../src/core/handover-ring.js';
 import { execute, flagBits } from '../../src/engine/commands.js';
 import { burstIoOptions, Engine } from '../../src/engine/engine.js';
 import {
@@ -111,8 +112,9 @@ export class Simulation {
     const ioOptions = burstIoOptions(maxPorts);
     this.clock.advanceSeconds(1000);
     this.distribution = new Distribution(THREADS, maxPorts);
+    const handover = Array.from({ length: THREADS - 1 }, () => HandoverRing.allocate());
     this.engines = Array.from({ length: THREADS }, (_, index) => {
-      const place = { index, count: THREADS };
+      const place = { index, count: THREADS, ...(THREADS > 1 && { handover }) };
       return new Engine({ io: new SimulatedIo(ioOptions, this.clock), ioOptions, place });
     });
     this.portCounters = new CounterSum(
@@ -157,6 +159,7 @@ export class Simulation {
       this.engine.pin(bridge, 0, high, low, number, local ? EntryKind.local : EntryKind.static);
       if (ip !== undefined) {
         this.engine.bridges[bridge]?.neighbors.pin(parseIpv4(ip), low, high);
+        for (const engine of this.engines) engine.table.address[number] = local ? 0 : parseIpv4(ip);
       }
     }
     const made = new SimulatedPort(this, number, peer);
@@ -237,7 +240,7 @@ export class Simulation {
     const drops = Object.keys(DROP_REASONS) as DropReason[];
     const into = drops.filter((name) => name.startsWith('rx_'));
     const out = drops.filter((name) => name.startsWith('tx_'));
-    expect(sum(['arp_answered', 'unicast', 'flooded', ...into]), 'frames received').toBe(sum(['rx_frames']));
+    expect(sum(['arp_answered', 'unicast', 'flooded', 'routed', ...into]), 'frames received').toBe(sum(['rx_frames']));
     expect(sum(['tx_frames', ...out]), 'copies made').toBe(sum(['unicast', 'flood_copies', 'made']));
     for (const name of PORT_COUNTERS) {
       expect(this.total(name, bridge), name).toBeGreaterThanOrEqual(0);
