@@ -11,7 +11,7 @@ interface Micro {
   module: string;
   variant: string;
   what: string;
-  unit: 'frame' | 'copy' | 'datagram' | 'piece' | 'lookup' | 'address' | 'header';
+  unit: 'frame' | 'copy' | 'datagram' | 'piece' | 'lookup' | 'address' | 'header' | 'flow';
   /** Only when its module is asked for: there are many. */
   onRequest?: boolean;
 }
@@ -29,6 +29,12 @@ const MICROS: readonly Micro[] = [
   { module: 'pass', variant: 'flood-64', what: 'whole pass, flood to 64 ports', unit: 'copy' },
   { module: 'coalescing', variant: 'merge', what: 'merging 64 datagrams', unit: 'datagram' },
   { module: 'coalescing', variant: 'pass', what: 'sending 64 datagrams unmerged', unit: 'datagram' },
+  { module: 'rewrite', variant: 'udp', what: 'translation, complete checksum', unit: 'frame' },
+  { module: 'rewrite', variant: 'tcp', what: 'translation, partial checksum', unit: 'frame' },
+  { module: 'nat', variant: '1000', what: 'NAT decision, 1,000 flows', unit: 'frame' },
+  { module: 'nat', variant: '100000', what: 'NAT decision, 100,000 flows', unit: 'frame' },
+  { module: 'nat', variant: '262144', what: 'NAT decision, 262,144 flows', unit: 'frame' },
+  { module: 'nat', variant: 'open', what: 'NAT decision that opens a flow', unit: 'flow' },
   { module: 'checksum', variant: '20', what: 'checksum of 20 bytes', unit: 'piece' },
   { module: 'checksum', variant: '1460', what: 'checksum of 1,460 bytes', unit: 'piece' },
   { module: 'checksum', variant: '65000', what: 'checksum of 65,000 bytes', unit: 'piece' },
@@ -41,6 +47,9 @@ const MICROS: readonly Micro[] = [
   { module: 'accessors', variant: 'words', what: 'five fields, aligned words', unit: 'frame' },
   { module: 'table', variant: '1000', what: 'table lookup, 1,000 rows', unit: 'lookup' },
   { module: 'table', variant: '60000', what: 'table lookup, 60,000 rows', unit: 'lookup' },
+  { module: 'flow-table', variant: 'find', what: 'flow lookup, 100,000 flows', unit: 'lookup' },
+  { module: 'flow-table', variant: 'track', what: 'flow lookup, timer, counters', unit: 'frame' },
+  { module: 'flow-table', variant: 'open', what: 'flow removed, flow opened', unit: 'flow' },
   ...['nothing', ...fieldNames()].map(
     (field): Micro => ({ module: 'field', variant: field, what: field, unit: 'header', onRequest: true }),
   ),

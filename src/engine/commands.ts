@@ -7,6 +7,7 @@ import { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
 import type { Engine } from './engine.js';
+import { GATEWAY_HANDLERS } from './gateway-commands.js';
 import type { CommandAnswer, CommandArguments, CommandName, FaultSettings, PortFlags, PortSpec } from './protocol.js';
 
 type Handlers = { [Name in CommandName]: (engine: Engine, args: CommandArguments<Name>) => CommandAnswer<Name> };
@@ -20,6 +21,7 @@ const FLAG_OF_NAME = {
   hairpin: Flag.hairpin,
   isolated: Flag.isolated,
   locked: Flag.locked,
+  sourceGuard: Flag.sourceGuard,
 } as const satisfies Record<keyof PortFlags, number>;
 
 /** Bits of port flags for the forwarding decision. */
@@ -64,6 +66,7 @@ function ageOf(engine: Engine, seconds: number): number {
 }
 
 const HANDLERS: Handlers = {
+  ...GATEWAY_HANDLERS,
   'add-bridge': (engine, { bridge, settings, memory }) => {
     engine.addBridge(bridge, settings, memory);
     return null;
@@ -83,6 +86,7 @@ const HANDLERS: Handlers = {
     const fault = faultOf(engine, faults);
     const attachment = { bridge, flags: flagBits(flags, local), mtu, macLimit, keepCounters };
     engine.addPort(port, makePort(engine, settings.spec), attachment);
+    engine.table.address[port] = local || address === null ? 0 : (address.ip ?? 0);
     engine.setFault(port, fault);
     if (address !== null && engine.isKeeper) {
       const { mac, ip } = address;

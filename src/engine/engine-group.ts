@@ -6,7 +6,8 @@
  *                   └                                                ▶ ...                  ─┘
  *
  * All threads know all bridges and ports; each reads its own queue of every TAP and its own socket of every interface, has its own arena, and
- * decides by the same tables. The kernel gives the frames of a flow to one queue, so their order is kept. With one thread nothing is
+ * decides by the same tables. The kernel gives the frames of a flow to one queue, so their order is kept. The keeper alone routes; the others hand it
+ * the frames for the gateway (handover.ts). With one thread nothing is
  * shared, and everything is as if there were no group. When a thread dies, all do.
  */
 import {
@@ -14,9 +15,12 @@ import {
   type BridgeCounter,
   CounterSum,
   type CounterView,
+  GATEWAY_COUNTERS,
+  type GatewayCounter,
   PORT_COUNTERS,
   type PortCounter,
 } from '../core/counters.js';
+import { HandoverRing } from '../core/handover-ring.js';
 import type { Binding } from '../native/binding.js';
 import { EngineThread, type EngineThreadOptions } from './engine-thread.js';
 import {
@@ -38,6 +42,7 @@ export class EngineGroup {
   readonly threads: number;
   readonly portCounters: CounterView<PortCounter>;
   readonly bridgeCounters: CounterView<BridgeCounter>;
+  readonly gatewayCounters: CounterView<GatewayCounter>;
   /** Resolves when a thread died without being asked to; the others are ended then. */
   readonly failed: Promise<Error>;
   private readonly members: readonly EngineThread[];
@@ -55,6 +60,7 @@ export class EngineGroup {
       members.length === 1 ? of(keeper) : new CounterSum(names, members.map(of));
     this.portCounters = blocks(PORT_COUNTERS, ({ portCounters }) => portCounters);
     this.bridgeCounters = blocks(BRIDGE_COUNTERS, ({ bridgeCounters }) => bridgeCounters);
+    this.gatewayCounters = blocks(GATEWAY_COUNTERS, ({ gatewayCounters }) => gatewayCounters);
     this.failed = Promise.race(members.map(({ failed }) => failed)).then((error) => {
       for (const member of members) member.abandon();
       return error;
@@ -67,9 +73,11 @@ export class EngineGroup {
     if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
       throw new RangeError(`there may be 1 to ${MAX_THREADS} engine threads, not ${threads}`);
     }
-    const starts = Array.from({ length: threads }, (_, index) =>
-      EngineThread.start(binding, { ...options, maxPorts, place: { index, count: threads } }),
-    );
+    const handover = Array.from({ length: threads - 1 }, () => HandoverRing.allocate());
+    const starts = Array.from({ length: threads }, (_, index) => {
+      const place = threads === 1 ? { index, count: threads } : { index, count: threads, handover };
+      return EngineThread.start(binding, { ...options, maxPorts, place });
+    });
     const started = await Promise.allSettled(starts);
     const members = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     const refused = started.find((each) => each.status === 'rejected');
@@ -113,7 +121,7 @@ export class EngineGroup {
 
   private async distribute<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
     // What the threads said of the port before is known: they answer behind it.
-    if (name === 'add-port') this.failedPorts.delete((args as CommandArguments<'add-port'>).port);
+    if (name === 'add-port' || name === 'add-uplink') this.failedPorts.delete((args as { port: number }).port);
     let answer: unknown = null;
     const done: Order[] = [];
     for (const order of this.distribution.orders(name, args)) {

@@ -1,6 +1,15 @@
 /** The engine as the main thread sees it: a worker to start, commands to send, events to hear, counters to read. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
+import {
+  BRIDGE_COUNTERS,
+  type BridgeCounters,
+  Counters,
+  GATEWAY_COUNTERS,
+  type GatewayCounters,
+  PORT_COUNTERS,
+  type PortCounters,
+} from '../core/counters.js';
+import { FIRST_UPLINK, UPLINK_COUNT } from '../gateway/zones.js';
 import type { Binding } from '../native/binding.js';
 import {
   type CommandAnswer,
@@ -30,6 +39,7 @@ interface Pending {
 export class EngineThread {
   readonly portCounters: PortCounters;
   readonly bridgeCounters: BridgeCounters;
+  readonly gatewayCounters: GatewayCounters;
   /** Resolves when the engine died without being asked to. */
   readonly failed: Promise<Error>;
   private readonly binding: Binding;
@@ -46,6 +56,7 @@ export class EngineThread {
     this.binding = binding;
     this.portCounters = new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
+    this.gatewayCounters = new Counters(GATEWAY_COUNTERS, FIRST_UPLINK + UPLINK_COUNT);
     const { port1, port2 } = new MessageChannel();
     this.commands = port1;
     this.commands.on('message', (reply: Reply) => this.receive(reply, ready));
@@ -56,6 +67,7 @@ export class EngineThread {
       place: options.place ?? { index: 0, count: 1 },
       portCounters: this.portCounters.memory,
       bridgeCounters: this.bridgeCounters.memory,
+      gatewayCounters: this.gatewayCounters.memory,
     };
     this.worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: input,

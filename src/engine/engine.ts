@@ -1,11 +1,13 @@
 /**
  * The engine: one loop that moves frames between ports.
  *
- *     ┌─▶ receive ─▶ pull ─▶ faults, captures ─▶ classify (pass one) ─▶ push (pass two) ─▶ tick ─┐
- *     └──────────────────────────────────────────────────────────────────────────────────────────┘
+ *     ┌─▶ receive ─▶ pull ─▶ faults, captures ─▶ classify, route (pass one) ─▶ push (pass two) ─▶ tick ─┐
+ *     └─────────────────────────────────────────────────────────────────────────────────────────────────┘
  *
  * `receive` is one native call: all ports with a descriptor, a burst each. With traffic it polls a while before it sleeps, because a
  * wake-up costs more than forwarding a frame; with none it sleeps in the kernel until a frame, a command or the next tick.
+ *
+ * The keeper of several engines takes, behind `pull`, what the others hand over for the gateway, and routes it behind its own (handover.ts).
  *
  * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
  * delay). Nothing refers to the arena any more, and the next receive starts over.
@@ -16,16 +18,29 @@
 import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
 import { Egress } from '../bridge/egress.js';
 import { EntryKind, fdbKey } from '../bridge/fdb.js';
-import { NO_BRIDGE, PortTable } from '../bridge/port-table.js';
+import { NO_BRIDGE, PortTable, UPLINK } from '../bridge/port-table.js';
 import type { BridgeMemory } from '../bridge/sharing.js';
 import { Batch } from '../core/batch.js';
-import { BRIDGE_COUNTERS, type BridgeCounters, Counters, PORT, PORT_COUNTERS, type PortCounters } from '../core/counters.js';
+import {
+  BRIDGE_COUNTERS,
+  type BridgeCounters,
+  Counters,
+  GATEWAY_COUNTERS,
+  type GatewayCounters,
+  PORT,
+  PORT_COUNTERS,
+  type PortCounters,
+} from '../core/counters.js';
 import { Transmit } from '../core/transmit.js';
+import { AddressSet } from '../gateway/address-set.js';
+import { Gateway, type GatewayOptions } from '../gateway/gateway.js';
+import { FIRST_UPLINK, UPLINK_COUNT } from '../gateway/zones.js';
 import { type BurstIo, type BurstIoOptions, Status } from '../native/binding.js';
 import { errnoName } from '../native/system-error.js';
 import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { Captures } from './captures.js';
+import { Handover } from './handover.js';
 import { Ports } from './ports.js';
 import { MAX_BRIDGES, type ThreadPlace } from './protocol.js';
 import { Push } from './push.js';
@@ -34,6 +49,9 @@ const SECOND = 1_000_000;
 
 /** What a port in TypeScript may give to one pass. */
 const PULL_FRAMES = 64;
+
+/** How long the keeper waits at most while frames wait for a next hop: another thread may learn it without telling. */
+const LOOK_MICROS = 10_000;
 
 /** Burst I/O as the engine wants it. */
 export function burstIoOptions(maxPorts: number): BurstIoOptions {
@@ -60,6 +78,9 @@ export interface EngineOptions {
   spinMicros?: number;
   portCounters?: PortCounters;
   bridgeCounters?: BridgeCounters;
+  gatewayCounters?: GatewayCounters;
+  /** Ends the sleep of the engine thread with this waker; for engines with a place. Default: nothing sleeps. */
+  wake?: (waker: number) => void;
   /** A capture's ring has frames for its reader. */
   onCaptured?: (capture: number) => void;
   /** About once a second, between two passes. */
@@ -83,6 +104,11 @@ export class Engine {
   readonly bridges: (Bridge | null)[];
   readonly portCounters: PortCounters;
   readonly bridgeCounters: BridgeCounters;
+  readonly gatewayCounters: GatewayCounters;
+  /** The routed side of all bridges; null until one has an uplink. */
+  gateway: Gateway | null = null;
+  /** Addresses of the host, in a thread that does not route; the gateway has its own. */
+  readonly hostAddresses = new AddressSet();
   readonly place: ThreadPlace;
   /** Pairs (port, errno) of ports that failed in the last pass. */
   readonly errors: Int32Array;
@@ -93,11 +119,15 @@ export class Engine {
   private readonly egress: Egress;
   private readonly ring: Transmit;
   private readonly push: Push;
+  /** Null where there is one thread. */
+  private readonly handover: Handover | null;
   private readonly onTick: () => void;
   private nextTick = 0;
   /** Place in the list of polled ports where the next pass begins. */
   private firstPolled = 0;
   private active = false;
+  /** When the keeper looks for what another thread has learned, if no frame comes before. */
+  private nextLook = Number.POSITIVE_INFINITY;
 
   constructor(options: EngineOptions) {
     const { io, ioOptions } = options;
@@ -111,11 +141,13 @@ export class Engine {
     this.spinMicros = options.spinMicros ?? 50;
     this.portCounters = options.portCounters ?? new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = options.bridgeCounters ?? new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
+    this.gatewayCounters = options.gatewayCounters ?? new Counters(GATEWAY_COUNTERS, FIRST_UPLINK + UPLINK_COUNT);
     this.batch = new Batch(io.arena, io.received, batchFrames, receiveBytes, madeTo);
     this.table = new PortTable(maxPorts);
     this.ports = new Ports(maxPorts, MAX_BRIDGES);
     this.bridges = new Array<Bridge | null>(MAX_BRIDGES).fill(null);
     this.egress = new Egress(maxPorts, MAX_BRIDGES);
+    this.handover = this.openHandover(options.wake ?? (() => {}));
     this.captures = new Captures(this.table.bridge, this.place, options.onCaptured ?? (() => {}));
     this.push = new Push(io, batchFrames, this.table, this.ports, this.portCounters, this.captures);
     this.ring = new Transmit(io.arena, io.transmit, madeTo, arenaBytes, this.push);
@@ -137,12 +169,24 @@ export class Engine {
       throw new RangeError(`engine: bridge number ${index} is taken or out of range`);
     }
     this.bridgeCounters.clear(index);
+    this.gatewayCounters.clear(index);
     const sharing = memory === undefined ? null : { memory, keeper: this.isKeeper };
     this.bridges[index] = new Bridge(index, options, this.table, this.bridgeCounters, this.portCounters, sharing);
   }
 
+  /** @throws Error when there is one */
+  openGateway(options: Omit<GatewayOptions, 'ports' | 'bridges' | 'counters' | 'portCounters'>): Gateway {
+    if (this.gateway !== null) {
+      throw new Error('engine: the gateway is open');
+    }
+    const { table: ports, bridges, gatewayCounters: counters, portCounters } = this;
+    this.gateway = new Gateway({ ...options, ports, bridges, counters, portCounters });
+    return this.gateway;
+  }
+
   /** Removes a bridge with all its ports. */
   removeBridge(index: number): void {
+    this.gateway?.settings.setBridge(index, null, this.seconds);
     for (const port of this.ports.ofBridge(index)) {
       this.removePort(port);
     }
@@ -151,7 +195,8 @@ export class Engine {
 
   /** @throws RangeError for a number out of range or taken; Error when the addon refuses the descriptor */
   addPort(number: number, port: Port, attachment: Attachment): void {
-    if (this.table.bridge[number] !== NO_BRIDGE || (this.bridges[attachment.bridge] ?? null) === null) {
+    const known = attachment.bridge === UPLINK ? this.gateway !== null : (this.bridges[attachment.bridge] ?? null) !== null;
+    if (this.table.bridge[number] !== NO_BRIDGE || !known) {
       throw new RangeError(
         `engine: port number ${number} is taken or out of range, or bridge ${attachment.bridge} does not exist`,
       );
@@ -180,6 +225,7 @@ export class Engine {
       this.io.remove(number);
     }
     this.bridges[bridge]?.forgetPort(number, true);
+    this.gateway?.settings.forgetPort(number, this.seconds);
     this.ports.remove(number, bridge);
     this.table.remove(number);
   }
@@ -203,19 +249,30 @@ export class Engine {
    * One pass. Blocks for at most `sleepMicros` (-1: until the next tick) when there is nothing to do. Returns the frames handled.
    */
   step(sleepMicros: number): number {
-    const { batch, status } = this;
-    const received = this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros));
+    const { batch, status, handover } = this;
+    const keeps = handover !== null && this.isKeeper;
+    const handed = keeps && handover.doze();
+    const received = handed
+      ? this.io.receive(0, 0)
+      : this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros));
+    if (keeps) handover.rise();
     batch.begin(Math.max(0, received), status[Status.now]);
     this.pull();
+    const own = batch.count;
+    if (keeps) handover.pull(batch);
     const count = batch.count;
     this.active = count > 0;
-    if (count > 0 || this.ports.faulty.length > 0) {
-      this.classify();
+    const ticks = batch.now >= this.nextTick;
+    if (count > 0 || this.ports.faulty.length > 0 || (this.gateway !== null && batch.now >= this.gatewayDue())) {
+      this.classify(own, count);
+      this.gateway?.settle(batch, this.egress);
+      if (keeps)
+        this.nextLook = (this.gateway?.resolver.parkedFrames ?? 0) > 0 ? batch.now + LOOK_MICROS : Number.POSITIVE_INFINITY;
       this.push.run(batch, this.egress, this.ring);
       this.egress.clear();
       this.captures.endBatch(batch);
     }
-    if (batch.now >= this.nextTick) {
+    if (ticks) {
       this.tick();
     }
     return count;
@@ -250,7 +307,7 @@ export class Engine {
       return 0;
     }
     const now = this.batch.now;
-    let due = this.nextTick;
+    let due = this.gateway === null ? this.nextTick : Math.min(this.nextTick, this.gatewayDue());
     for (const port of this.ports.polled) {
       due = Math.min(due, this.ports.port[port]?.nextDue(now) ?? due);
     }
@@ -300,20 +357,46 @@ export class Engine {
     }
   }
 
-  private classify(): void {
-    const { batch, table, bridges } = this;
-    // Frames made here (ARP answers) follow behind: they are on their list already.
-    const count = batch.count;
-    for (let from = 0; from < count; ) {
+  /** Frames below `own` came in here, those below `count` by another thread. Made ones (ARP answers) follow behind: they are on their list already. */
+  private classify(own: number, count: number): void {
+    const { batch, table, bridges, gateway, handover } = this;
+    for (let from = 0; from < own; ) {
       const port = batch.ingress[from];
-      const to = runEnd(batch, from, count);
+      const to = runEnd(batch, from, own);
       const bridge = bridges[table.bridge[port]];
       if (bridge !== null && bridge !== undefined) {
         this.captures.onReceive(batch, port, from, to);
         bridge.classify(batch, from, to, port, this.egress);
+        if (this.egress.gateway.touchedCount > 0) {
+          if (gateway !== null) gateway.forward(batch, this.egress);
+          else handover?.give(batch, this.egress, port);
+          this.egress.gateway.clear();
+        }
+      } else if (table.bridge[port] === UPLINK) {
+        gateway?.receive(batch, from, to, port, this.egress);
       }
       from = to;
     }
+    if (handover === null) {
+      return;
+    }
+    if (gateway !== null) handover.route(batch, own, count, gateway, this.egress);
+    else handover.tell();
+  }
+
+  /** When the gateway has something to do without a frame. */
+  private gatewayDue(): number {
+    const { gateway } = this;
+    if (gateway === null) {
+      return Number.POSITIVE_INFINITY;
+    }
+    return Math.min(gateway.nextDue, this.nextLook);
+  }
+
+  private openHandover(wake: (waker: number) => void): Handover | null {
+    const { place, table, bridges, gatewayCounters, io } = this;
+    const { handover } = place;
+    return handover === undefined ? null : new Handover(place, handover, table, bridges, gatewayCounters, io.waker, wake);
   }
 
   private tick(): void {
@@ -321,6 +404,7 @@ export class Engine {
     for (const bridge of this.bridges) {
       bridge?.sweep(this.batch.seconds);
     }
+    this.gateway?.tick(this.batch.seconds);
     this.onTick();
   }
 }

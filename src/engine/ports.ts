@@ -26,7 +26,10 @@ export class Ports {
 
   add(number: number, bridge: number, port: Port): void {
     this.port[number] = port;
-    this.members[bridge] = Int32Array.from([...this.members[bridge], number]).sort();
+    // An uplink is no member of a bridge: nothing is flooded there.
+    if (bridge >= 0) {
+      this.members[bridge] = Int32Array.from([...this.members[bridge], number]).sort();
+    }
     if (port.descriptor < 0) {
       this.polled.push(number);
     }
@@ -45,7 +48,9 @@ export class Ports {
     this.port[number] = null;
     this.setFault(number, null);
     remove(this.polled, number);
-    this.members[bridge] = this.members[bridge].filter((member) => member !== number);
+    if (bridge >= 0) {
+      this.members[bridge] = this.members[bridge].filter((member) => member !== number);
+    }
   }
 }
 

@@ -17,6 +17,9 @@ export const DEFAULT_MAX_PORTS = 1024;
 /** Engine threads of one daemon at most. */
 export const MAX_THREADS = 16;
 
+/** Uplinks of one engine at most. */
+export const MAX_UPLINKS = 16;
+
 export type { FaultSettings };
 export type BridgeSettings = BridgeOptions;
 
@@ -32,12 +35,16 @@ export interface PortFlags {
   isolated: boolean;
   /** Only sources the FDB holds on this port may send, set or learned before; nothing new is learned. */
   locked: boolean;
+  /** A port with a known IPv4 address sends IPv4 and ARP from no other one. */
+  sourceGuard: boolean;
 }
 
 /** Which of several engine threads this is. The first is the keeper of the tables. */
 export interface ThreadPlace {
   index: number;
   count: number;
+  /** A HandoverRing for each thread but the keeper, in their order: frames for the gateway. Absent: these threads do not route. */
+  handover?: readonly SharedArrayBuffer[];
 }
 
 /**
@@ -98,6 +105,153 @@ export interface CaptureSettings {
   ring: SharedArrayBuffer;
 }
 
+/** A port out of the host that the gateway sends through; never a member of a bridge. */
+export interface UplinkSettings {
+  spec: Extract<PortSpec, { kind: 'tap' | 'host' | 'packet' }>;
+  mac: MacAddress;
+  mtu: number;
+  /** Primary address (int32) of the interface: what MASQUERADE translates to, source of its ARP requests; 0: none at present. */
+  address: number;
+  /** Further addresses of the interface, that SNAT and publishes may name. */
+  addresses: number[];
+  up: boolean;
+}
+
+/** The routed side of a bridge. */
+export interface GatewaySettings {
+  /** Port number of the host port: what is for the host itself goes there. */
+  hostPort: number;
+  mac: MacAddress;
+  /** Gateway address, int32. */
+  address: number;
+  network: number;
+  prefix: number;
+  mtu: number;
+  /** Uplink to use, whatever the other routes say; -1: the best route over all uplinks. */
+  uplink: number;
+  /** No way out, no way in. */
+  internal: boolean;
+  /** SNAT to this address instead of the uplink's primary one; 0: MASQUERADE. */
+  egressAddress: number;
+  /** Lower the MSS option of TCP to what the uplink takes (R24): 'auto' where the uplink's MTU is below the bridge's. */
+  mssClamp: 'auto' | 'on' | 'off';
+  rules: PolicyRule[];
+}
+
+/** Asked once for each flow, first match decides; without a match the flow is allowed. */
+export interface PolicyRule {
+  action: 'allow' | 'deny';
+  /** Seen from the containers. */
+  direction: 'in' | 'out' | 'both';
+  /** IP protocol number, 0 for any. */
+  protocol: number;
+  /** Of the far end. */
+  network: number;
+  prefix: number;
+  /** Destination port, both ends included; 0 and 65535 for any. */
+  portLow: number;
+  portHigh: number;
+  /** Only for the container behind this port; -1: the whole bridge. */
+  port: number;
+}
+
+/** What holds for all bridges of the engine. */
+export interface NatSettings {
+  /** Who may answer a mapping: 'apdf' only whom it was opened to, 'adf' other ports of that host, 'eif' anybody (RFC 4787, REQ-8). */
+  filter: 'apdf' | 'adf' | 'eif';
+  /** Ports SNAT hands out, inclusive pairs. */
+  ranges: readonly (readonly [number, number])[];
+  /** Seconds by timeout class; those absent stay. */
+  timeouts: Record<string, number>;
+  /** Segments in the middle of an unknown connection open a flow (C10). */
+  loose: boolean;
+  /** TCP windows are not checked (C17). */
+  liberal: boolean;
+}
+
+export interface RouteRow {
+  network: number;
+  prefix: number;
+  /** Next hop, 0: on the link. */
+  gateway: number;
+  metric: number;
+  type: 'unicast' | 'unreachable' | 'blackhole' | 'prohibit';
+  /** -1 for a route over no uplink of ours: those of type unicast are then "no route". */
+  uplink: number;
+  /** 0: the uplink's. */
+  mtu: number;
+}
+
+export interface PublishSettings {
+  /** Handed out by the main thread. */
+  id: number;
+  bridge: number;
+  protocol: 'tcp' | 'udp';
+  /** 0: every address of the host. */
+  hostAddress: number;
+  hostPort: number;
+  /** Ports in a row from `hostPort` on. */
+  count: number;
+  address: number;
+  port: number;
+  /** Port number of the container: its end ends the publish. */
+  owner: number;
+}
+
+/** All given fields must match. Addresses match either end, before or after translation. */
+export interface FlowFilter {
+  address?: number;
+  /** Bits of the network `address` stands for; default 32. */
+  prefix?: number;
+  /** Any of the ports of either tuple. */
+  port?: number;
+  /** IP protocol number. */
+  protocol?: number;
+  /** As `FlowRow.state`. */
+  state?: string;
+  bridge?: number;
+  /** Port number of the container. */
+  owner?: number;
+  publish?: number;
+}
+
+export interface FlowTuple {
+  source: number;
+  destination: number;
+  /** The query id for ICMP. */
+  sourcePort: number;
+  destinationPort: number;
+}
+
+export interface FlowRow {
+  protocol: number;
+  /** TCP's state, 'unreplied' or 'replied' for others. */
+  state: string;
+  assured: boolean;
+  original: FlowTuple;
+  reply: FlowTuple;
+  bridge: number;
+  owner: number;
+  /** Seconds until it ends without traffic. */
+  timeout: number;
+  /** Seconds since it was opened. */
+  age: number;
+  packets: [number, number];
+  bytes: [number, number];
+}
+
+/** Use of the gateway's tables. */
+export interface GatewayUse {
+  flows: number;
+  flowLimit: number;
+  mappings: number;
+  mappingLimit: number;
+  neighbors: number;
+  fragments: number;
+  /** For each outer address and protocol in use. */
+  pools: { address: number; protocol: 'tcp' | 'udp' | 'icmp'; used: number; size: number }[];
+}
+
 /** Each command with its answer. Memory is what several engine threads share; with one thread there is none. */
 export interface Commands {
   'add-bridge': [{ bridge: number; settings: BridgeSettings; memory?: BridgeMemory }, null];
@@ -120,6 +274,31 @@ export interface Commands {
   'remove-neighbor': [{ bridge: number; ip: number }, boolean];
   'start-capture': [{ capture: number; settings: CaptureSettings }, null];
   'stop-capture': [{ capture: number }, { lost: number }];
+  /** Opens the gateway: flow table, mappings, guard. Once, before any other of the commands below. `guard`: descriptor of the guard's map, -1: none. */
+  'open-gateway': [{ flowLimit: number; flowShare: number; guard: number; settings: NatSettings }, null];
+  'set-nat': [{ settings: Partial<NatSettings> }, null];
+  /** Ports of the host that are never handed out: what it listens on. */
+  'set-reserved': [{ protocol: 'tcp' | 'udp'; ports: Uint16Array<ArrayBufferLike> }, null];
+  'add-uplink': [{ uplink: number; port: number; settings: UplinkSettings }, null];
+  /** A new address ends the flows of the old one (N21), `up: false` all of the uplink. */
+  'set-uplink': [{ uplink: number; settings: Partial<Omit<UplinkSettings, 'spec'>> }, null];
+  'remove-uplink': [{ uplink: number }, null];
+  /** The whole table, and all addresses of the host: what is for them is delivered to it. */
+  'set-routes': [{ routes: RouteRow[]; locals: Int32Array; broadcasts: Int32Array }, null];
+  /** null: what is for the gateway's MAC goes to the host's own stack, as on any bridge. */
+  'set-gateway': [{ bridge: number; settings: GatewaySettings | null }, null];
+  'add-publish': [{ settings: PublishSettings }, null];
+  /** Ends its flows, too. */
+  'remove-publish': [{ id: number }, null];
+  /** SNAT address of one container; 0: the bridge's choice. */
+  'set-egress': [{ port: number; address: number }, null];
+  /** A page of at most `limit` rows from row number `from` on; `next` is -1 at the end. */
+  'list-flows': [{ filter: FlowFilter; from: number; limit: number }, { flows: FlowRow[]; next: number }];
+  /** The same way, in pages: how many ended. */
+  'flush-flows': [{ filter: FlowFilter; from: number; limit: number }, { ended: number; next: number }];
+  /** Events go to this ring (conntrack/flow-events); null: nobody listens. */
+  'watch-flows': [{ ring: SharedArrayBuffer | null }, null];
+  'gateway-use': [Record<string, never>, GatewayUse];
   stop: [Record<string, never>, null];
 }
 export type CommandName = keyof Commands;
@@ -142,7 +321,17 @@ export type EngineEvent =
     }
   | { event: 'fdb-full'; bridge: number }
   | { event: 'arp-conflict'; bridge: number; ip: number; claimed: MacAddress }
-  | { event: 'captured'; capture: number };
+  | { event: 'captured'; capture: number }
+  /** A table of the gateway is more than 80 % full, or again below 70 %. */
+  | {
+      event: 'gateway-pressure';
+      table: 'flows' | 'mappings' | 'pool';
+      address: number;
+      used: number;
+      size: number;
+      relieved: boolean;
+    }
+  | { event: 'flow-events'; lost: number };
 
 export const DEFAULT_BRIDGE_SETTINGS: BridgeSettings = {
   ageingSeconds: 300,
@@ -161,4 +350,5 @@ export const DEFAULT_PORT_FLAGS: PortFlags = {
   hairpin: false,
   isolated: false,
   locked: false,
+  sourceGuard: true,
 };

@@ -31,6 +31,22 @@ const SCOPES = {
   'remove-neighbor': 'keeper',
   'start-capture': 'keeper first',
   'stop-capture': 'keeper last',
+  // The gateway lives in the keeper; the others only have to know which frames are for it, and the host's addresses.
+  'open-gateway': 'keeper',
+  'set-nat': 'keeper',
+  'set-reserved': 'keeper',
+  'add-uplink': 'keeper',
+  'set-uplink': 'keeper',
+  'remove-uplink': 'keeper',
+  'set-routes': 'keeper first',
+  'set-gateway': 'keeper first',
+  'add-publish': 'keeper',
+  'remove-publish': 'keeper',
+  'set-egress': 'keeper',
+  'list-flows': 'keeper',
+  'flush-flows': 'keeper',
+  'watch-flows': 'keeper',
+  'gateway-use': 'keeper',
   stop: 'keeper last',
 } as const satisfies Record<CommandName, Scope>;
 
@@ -68,6 +84,11 @@ export class Distribution {
         return this.setBridge(args as Commands['set-bridge'][0]);
       case 'add-port':
         return this.addPort(args as Commands['add-port'][0]);
+      case 'set-gateway': {
+        // Nobody hands over frames that the keeper does not route yet, or not any more.
+        const scope = (args as Commands['set-gateway'][0]).settings === null ? 'keeper last' : SCOPES[name];
+        return this.order(scope).map((thread) => ({ thread, name, args }));
+      }
       default:
         return this.order(SCOPES[name]).map((thread) => ({ thread, name, args }));
     }

@@ -12,7 +12,7 @@ export class SimulatedIo implements BurstIo {
   readonly failures: ArrayBuffer;
   readonly errors: ArrayBuffer;
   readonly status: ArrayBuffer;
-  readonly waker = -1;
+  readonly waker: number = -1;
   private readonly columns: Float64Array;
   private readonly clock: Clock;
 

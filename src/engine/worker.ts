@@ -4,7 +4,7 @@
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { NoticeKind } from '../bridge/notices.js';
-import { BRIDGE_COUNTERS, Counters, PORT_COUNTERS } from '../core/counters.js';
+import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, PORT_COUNTERS } from '../core/counters.js';
 import { loadBinding } from '../native/binding.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
@@ -21,6 +21,7 @@ export interface WorkerInput {
   place: ThreadPlace;
   portCounters: SharedArrayBuffer;
   bridgeCounters: SharedArrayBuffer;
+  gatewayCounters: SharedArrayBuffer;
 }
 
 /** A command on its way to the engine. */
@@ -37,20 +38,28 @@ export type Reply =
   | { id: 0; event: EngineEvent }
   | { id: 0; waker: number };
 
+/** Parts of a table from which on its users are warned, and below which they are told that it is over. */
+const PRESSURE = 0.8;
+const RELIEF = 0.7;
+
 const input = workerData as WorkerInput;
 const ioOptions = burstIoOptions(input.maxPorts);
-const io = new (loadBinding().BurstIo)(ioOptions);
+const binding = loadBinding();
+const io = new binding.BurstIo(ioOptions);
 const engine = new Engine({
   io,
   ioOptions,
   place: input.place,
   spinMicros: input.spinMicros,
+  wake: (waker) => void binding.wake(waker),
   portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
   bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),
+  gatewayCounters: new Counters(GATEWAY_COUNTERS, 0, input.gatewayCounters),
   onCaptured: (capture) => tell({ event: 'captured', capture }),
   onTick: () => {
     tellNotices();
     tellEndedReplays();
+    tellPressure();
   },
 });
 
@@ -123,6 +132,33 @@ function tellNotices(): void {
   }
 }
 
+/** Tables of the gateway that are nearly full, by name. */
+const pressed = new Set<string>();
+
+function tellPressure(): void {
+  const { gateway } = engine;
+  if (gateway === null) {
+    return;
+  }
+  const { conntrack, mappings } = gateway;
+  press('flows', 0, conntrack.flows.size, conntrack.flows.limit);
+  press('mappings', 0, mappings.size, mappings.limit);
+  for (const { address, protocol, taken, size } of mappings.poolUse()) {
+    press('pool', address, taken, size, protocol);
+  }
+}
+
+function press(table: 'flows' | 'mappings' | 'pool', address: number, used: number, size: number, protocol = 0): void {
+  const name = `${table} ${address} ${protocol}`;
+  const relieved = pressed.has(name);
+  if (relieved ? used >= size * RELIEF : used <= size * PRESSURE) {
+    return;
+  }
+  if (relieved) pressed.delete(name);
+  else pressed.add(name);
+  tell({ event: 'gateway-pressure', table, address, used, size, relieved });
+}
+
 /** Replays that have told of their end. */
 const ended = new WeakSet<Port>();
 
@@ -141,7 +177,7 @@ function tellEndedReplays(): void {
 
 post({ id: 0, waker: io.waker });
 // Nobody has a port yet, and commands wait: the daemon goes on starting meanwhile.
-warmUp(input.place.count > 1);
+warmUp(input.place.count > 1, input.place.index === 0);
 for (let running = true; running; ) {
   engine.step(-1);
   if (engine.failedPorts > 0) {

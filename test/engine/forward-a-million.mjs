@@ -1,26 +1,45 @@
 /**
- * node --expose-gc --trace-gc forward-a-million.mjs [allocate|shared]: runs the compiled engine without a kernel. A million frames of all kinds go through
+ * node --expose-gc --trace-gc forward-a-million.mjs [allocate|shared|gateway|gateway allocate|gateway handover]: runs the compiled engine without a kernel. A million frames of all kinds go through
  * classify and push in steady state, between the lines "begin" and "end" on standard output; "end" tells by how many bytes the heap grew.
  * With `allocate` an object is made for each frame, which whoever watches must notice. With `shared` the tables are those of several threads.
+ * With `gateway` the frames are those of known flows between containers and the outside; with `handover` another engine receives what the containers send.
  */
 import { writeSync } from 'node:fs';
 import { EntryKind } from '../../dist/bridge/fdb.js';
+import { UPLINK } from '../../dist/bridge/port-table.js';
 import { allocateBridge } from '../../dist/bridge/sharing.js';
+import { TIMEOUTS_RFC } from '../../dist/conntrack/timeouts.js';
 import { ManualClock } from '../../dist/core/clock.js';
-import { flagBits } from '../../dist/engine/commands.js';
+import { GATEWAY, GATEWAY_DROPS } from '../../dist/core/counters.js';
+import { HandoverRing } from '../../dist/core/handover-ring.js';
+import { execute, flagBits } from '../../dist/engine/commands.js';
 import { burstIoOptions, Engine } from '../../dist/engine/engine.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from '../../dist/engine/protocol.js';
 import { SimulatedIo } from '../../dist/engine/simulated-io.js';
+import { FIRST_UPLINK } from '../../dist/gateway/zones.js';
 import * as vnet from '../../dist/wire/vnet-header.js';
 
-const allocate = process.argv[2] === 'allocate';
-const shared = process.argv[2] === 'shared';
+const allocate = process.argv.includes('allocate');
+const gateway = process.argv.includes('gateway');
+const handover = process.argv.includes('handover');
+const shared = process.argv.includes('shared') || handover;
 const PORTS = 6;
 const FRAMES = 1_000_000;
 const WARM_UP = 600_000;
 
 /** Ethernet, IPv4, UDP or TCP, `payload` bytes; partial checksum. */
-function packet({ to, from, protocol = 17, payload = 18, gsoSize = 0, id = 1, tag = 0 }) {
+function packet({
+  to,
+  from,
+  protocol = 17,
+  payload = 18,
+  gsoSize = 0,
+  id = 1,
+  tag = 0,
+  source = [10, 0, 0, from],
+  destination = [10, 0, 0, to],
+  ports = [0x9c40, 0x2328],
+}) {
   const l3 = tag > 0 ? 18 : 14;
   const header = protocol === 17 ? 8 : 20;
   const bytes = new Uint8Array(l3 + 20 + header + payload);
@@ -29,7 +48,7 @@ function packet({ to, from, protocol = 17, payload = 18, gsoSize = 0, id = 1, ta
     bytes.set([0x81, 0, 0, tag], 12);
   }
   bytes.set([8, 0, 0x45, 0, (bytes.length - l3) >> 8, (bytes.length - l3) & 0xff, 0, id, 0x40, 0, 64, protocol], l3 - 2);
-  bytes.set([10, 0, 0, from, 10, 0, 0, to], l3 + 12);
+  bytes.set([...source, ...destination], l3 + 12);
   let sum = 0;
   for (let at = l3; at < l3 + 20; at += 2) {
     sum += (bytes[at] << 8) | bytes[at + 1];
@@ -38,12 +57,13 @@ function packet({ to, from, protocol = 17, payload = 18, gsoSize = 0, id = 1, ta
   bytes[l3 + 10] = ~sum >>> 8;
   bytes[l3 + 11] = ~sum;
   const l4 = l3 + 20;
-  bytes.set([0x9c, 0x40, 0x23, 0x28], l4);
+  bytes.set([ports[0] >> 8, ports[0], ports[1] >> 8, ports[1]], l4);
   if (protocol === 17) {
     bytes[l4 + 4] = (8 + payload) >> 8;
     bytes[l4 + 5] = 8 + payload;
   } else {
-    bytes[l4 + 12] = 0x50;
+    // Sequence and acknowledgement 1000, ACK, window 65,535.
+    bytes.set([0, 0, 3, 232, 0, 0, 3, 232, 0x50, 0x10, 0xff, 0xff], l4 + 4);
   }
   const head = new Uint8Array(12);
   const type = gsoSize === 0 ? 0 : protocol === 17 ? 5 : 1;
@@ -106,6 +126,29 @@ function kinds(n) {
   ];
 }
 
+const UPLINK_MAC = 0xb1;
+const ROUTER_MAC = 0xb2;
+const GATEWAY_MAC = 6;
+const OUTER = [192, 0, 2, 1];
+const ROUTER = [192, 0, 2, 254];
+const FAR = [198, 51, 100, 7];
+
+/** Known flows of 64 ports each of container n, to the outside, or as they come back: datagrams and super-frames. */
+function routed(n, back) {
+  const frames = [];
+  for (let flow = 0; flow < 64; flow++) {
+    const inner = 20_000 + n * 100 + flow;
+    const ends = back
+      ? { to: UPLINK_MAC, from: ROUTER_MAC, source: FAR, destination: OUTER, ports: [53, inner] }
+      : { to: GATEWAY_MAC, from: n, destination: FAR, ports: [inner, 53] };
+    frames.push(packet({ ...ends, id: flow }), packet({ ...ends, id: flow, payload: 200 }));
+    frames.push(packet({ ...ends, protocol: 6, payload: 3000, gsoSize: 1000 }), packet({ ...ends, protocol: 6, payload: 0 }));
+    frames.push(packet({ ...ends, protocol: 17, payload: 2000, gsoSize: 500 }));
+  }
+  // Long frames are copied between threads by short-lived views (core/copy-bytes.ts).
+  return handover ? frames.filter(({ bytes }) => bytes.length < 200) : frames;
+}
+
 const kept = new Array(16).fill(null);
 
 class Source {
@@ -115,14 +158,14 @@ class Source {
   next = 0;
   sent = 0;
 
-  constructor(n, headerBytes, udpSegmentation) {
-    this.frames = kinds(n);
+  constructor(frames, headerBytes, udpSegmentation) {
+    this.frames = frames;
     this.headerBytes = headerBytes;
     this.udpSegmentation = udpSegmentation;
   }
 
   pull(batch, port, burst) {
-    for (let turn = 0; turn < burst; turn++) {
+    for (let turn = 0; turn < burst && this.frames.length > 0; turn++) {
       const { head, bytes } = this.frames[this.next];
       const frame = batch.append(port, bytes.length);
       if (frame < 0) {
@@ -155,23 +198,83 @@ class Source {
 const clock = new ManualClock();
 clock.advanceSeconds(100);
 const ioOptions = burstIoOptions(16);
-const place = { index: 0, count: shared ? 2 : 1 };
-const engine = new Engine({ io: new SimulatedIo(ioOptions, clock), ioOptions, place });
-engine.addBridge(
-  0,
-  DEFAULT_BRIDGE_SETTINGS,
-  shared ? allocateBridge(DEFAULT_BRIDGE_SETTINGS.fdbLimit, ioOptions.maxPorts) : undefined,
+const rings = [HandoverRing.allocate()];
+const memory = shared ? allocateBridge(DEFAULT_BRIDGE_SETTINGS.fdbLimit, ioOptions.maxPorts) : undefined;
+const engines = Array.from({ length: handover ? 2 : 1 }, (_, index) => {
+  const place = { index, count: shared ? 2 : 1, ...(handover && { handover: rings }) };
+  const made = new Engine({ io: new SimulatedIo(ioOptions, clock), ioOptions, place });
+  made.addBridge(0, DEFAULT_BRIDGE_SETTINGS, memory);
+  return made;
+});
+const [engine] = engines;
+const receiver = engines.at(-1);
+const sources = Array.from(
+  { length: PORTS },
+  (_, index) => new Source(gateway ? routed(index + 1, false) : kinds(index + 1), index === 2 ? 0 : 12, index !== 4),
 );
-const sources = Array.from({ length: PORTS }, (_, index) => new Source(index + 1, index === 2 ? 0 : 12, index !== 4));
+/** The host sends nothing where the containers talk to the outside. */
+const silent = { pull() {} };
 for (const [number, source] of sources.entries()) {
-  engine.addPort(number, source, { bridge: 0, flags: flagBits(DEFAULT_PORT_FLAGS, number === 5), mtu: 1500, macLimit: 0 });
+  const flags = flagBits(DEFAULT_PORT_FLAGS, number === 5);
+  for (const each of engines) {
+    const receives = each === receiver && !(gateway && number === 5);
+    const port = receives
+      ? source
+      : Object.assign(Object.create(source), silent, { deliver: (...sent) => source.deliver(...sent) });
+    each.addPort(number, port, { bridge: 0, flags, mtu: 1500, macLimit: 0 });
+  }
 }
 engine.pin(0, 0, 0x0200, 6, 5, EntryKind.local);
+if (gateway) openGateway();
+
+/** Bridge 0 has a way out by port 6, whose router is known and sends what comes back. */
+function openGateway() {
+  const address = (bytes) => new DataView(Uint8Array.from(bytes).buffer).getInt32(0);
+  const settings = { filter: 'apdf', ranges: [[20_000, 29_999]], timeouts: TIMEOUTS_RFC, loose: true, liberal: false };
+  execute(engine, 'open-gateway', { flowLimit: 4096, flowShare: 4096, guard: -1, settings });
+  const back = sources.slice(0, 5).flatMap((_, index) => routed(index + 1, true));
+  const uplink = new Source([], 12, true);
+  sources.push(uplink);
+  engine.addPort(6, uplink, { bridge: UPLINK, flags: 1, mtu: 1500, macLimit: 0 });
+  const own = address(OUTER);
+  engine.gateway.settings.setUplink(
+    0,
+    { port: 6, macHigh: 0x0200, macLow: UPLINK_MAC, mtu: 1500, address: own, addresses: [own], up: true },
+    engine.seconds,
+  );
+  const routes = [{ network: 0, prefix: 0, gateway: address(ROUTER), metric: 0, type: 'unicast', uplink: 0, mtu: 0 }];
+  const locals = Int32Array.of(own, address([10, 0, 0, 254]));
+  execute(engine, 'set-routes', { routes, locals, broadcasts: new Int32Array(0) });
+  const network = { address: address([10, 0, 0, 254]), network: address([10, 0, 0, 0]), prefix: 24 };
+  const nat = { uplink: -1, internal: false, egressAddress: 0, mssClamp: 'off', rules: [] };
+  for (const each of engines) {
+    const zone = { ...network, hostPort: 5, mac: { high: 0x0200, low: GATEWAY_MAC }, mtu: 1500 };
+    execute(each, 'set-gateway', { bridge: 0, settings: { ...zone, ...nat } });
+  }
+  for (let n = 1; n <= 5; n++) {
+    engine.pin(0, 0, 0x0200, n, n - 1);
+    engine.bridges[0].neighbors.pin(address([10, 0, 0, n]), n, 0x0200);
+  }
+  // The first frame asks for the router, which answers; then all flows begin inside.
+  clock.now += 300;
+  for (const each of engines.toReversed()) each.step(0);
+  const reply = [0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, ROUTER_MAC, ...ROUTER, 2, 0, 0, 0, 0, UPLINK_MAC, ...OUTER];
+  uplink.frames = [plain([2, 0, 0, 0, 0, UPLINK_MAC, 2, 0, 0, 0, 0, ROUTER_MAC, 8, 6, ...reply])];
+  clock.now += 300;
+  engine.step(0);
+  for (let pass = 0; pass < 100; pass++) {
+    clock.now += 300;
+    for (const each of engines.toReversed()) each.step(0);
+  }
+  uplink.next = 0;
+  uplink.frames = back;
+}
 
 function forward(frames) {
   let done = 0;
   while (done < frames) {
     clock.now += 300;
+    if (handover) receiver.step(0);
     done += engine.step(0);
   }
   return done;
@@ -181,8 +284,18 @@ forward(WARM_UP);
 globalThis.gc();
 const usage = process.memoryUsage;
 usage().heapUsed;
+const drops = () =>
+  Object.keys(GATEWAY_DROPS).reduce(
+    (sum, name) => sum + [0, FIRST_UPLINK].reduce((both, zone) => both + engine.gatewayCounters.get(zone, GATEWAY[name]), 0),
+    0,
+  );
+const droppedBefore = drops();
+const passed = () => [0, FIRST_UPLINK].map((zone) => engine.gatewayCounters.get(zone, GATEWAY.routed));
+const passedBefore = passed();
 writeSync(1, 'begin\n');
 const before = usage().heapUsed;
 const frames = forward(FRAMES);
 const growth = usage().heapUsed - before;
-writeSync(1, `end ${JSON.stringify({ frames, growth, sent: sources.map((source) => source.sent) })}\n`);
+const sent = sources.map((source) => source.sent);
+const through = passed().map((count, zone) => count - passedBefore[zone]);
+writeSync(1, `end ${JSON.stringify({ frames, growth, sent, through, dropped: drops() - droppedBefore })}\n`);

@@ -1,7 +1,7 @@
 /** The loop allocates nothing: a million frames leave the heap as it was, and no collection is needed. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 const SCRIPT = fileURLToPath(new URL('./forward-a-million.mjs', import.meta.url));
 
@@ -10,6 +10,9 @@ interface Report {
   growth: number;
   collections: number;
   sent: number[];
+  /** Frames the gateway had from bridge and uplink, and those it dropped. */
+  through: [number, number];
+  dropped: number;
 }
 
 function run(...args: string[]): Report {
@@ -18,7 +21,7 @@ function run(...args: string[]): Report {
   });
   expect(stderr).toBe('');
   expect(status).toBe(0);
-  const between = /^begin\n(.*)^end (.*)\n/ms.exec(stdout);
+  const between = /^begin\n(.*)^end ([^\n]*)\n/ms.exec(stdout);
   expect(between, stdout).not.toBeNull();
   const [, trace, report] = between as RegExpExecArray;
   return { ...JSON.parse(report), collections: trace.match(/Scavenge|Mark-Compact|Mark-sweep/g)?.length ?? 0 };
@@ -43,7 +46,27 @@ test('the same over the tables of several threads', () => {
   expect(allocatesNothing(report), JSON.stringify(report)).toBe(true);
 });
 
-test('one object a frame would be noticed', () => {
-  const report = run('allocate');
-  expect(allocatesNothing(report), JSON.stringify(report)).toBe(false);
+describe('through the gateway', () => {
+  test('a million frames of known flows, out and back, datagrams and super-frames', () => {
+    const report = run('gateway');
+    expect(report.frames).toBeGreaterThanOrEqual(1_000_000);
+    expect(Math.min(...report.through)).toBeGreaterThan(100_000);
+    expect(report).toMatchObject({ dropped: 0, collections: 0 });
+    expect(allocatesNothing(report), JSON.stringify(report)).toBe(true);
+  });
+
+  test('the same where another thread receives them', () => {
+    const report = run('gateway', 'handover');
+    expect(Math.min(...report.through)).toBeGreaterThan(100_000);
+    expect(report).toMatchObject({ dropped: 0, collections: 0 });
+    expect(allocatesNothing(report), JSON.stringify(report)).toBe(true);
+  });
 });
+
+test.each([{ args: ['allocate'] }, { args: ['gateway', 'allocate'] }])(
+  'one object a frame would be noticed: $args',
+  ({ args }) => {
+    const report = run(...args);
+    expect(allocatesNothing(report), JSON.stringify(report)).toBe(false);
+  },
+);
