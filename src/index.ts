@@ -5,7 +5,7 @@
 export { Bridge, type BridgeOptions } from './bridge/bridge.js';
 export { EntryKind, type FdbEntry } from './bridge/fdb.js';
 export type { NeighborEntry } from './bridge/neighbor-table.js';
-export { type Capture, Client, connect } from './client/client.js';
+export { type Capture, Client, connect, type FlowWatch } from './client/client.js';
 export { ClientError } from './client/client-error.js';
 export { type PcapngEvent, PcapngReader } from './client/pcapng-reader.js';
 export type { CaptureSession } from './control/capture-session.js';
@@ -25,6 +25,10 @@ export {
   type CounterView,
   DROP_REASONS,
   type DropReason,
+  GATEWAY_COUNTERS,
+  GATEWAY_DROPS,
+  type GatewayCounter,
+  type GatewayDrop,
   INTERFACE_DROP_REASONS,
   type InterfaceDrop,
   PORT_COUNTERS,

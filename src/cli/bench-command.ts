@@ -8,6 +8,7 @@ import { print } from './output.js';
 import { positiveNumber, wholeNumber } from './values.js';
 
 interface RunOptions {
+  set?: string;
   drivers?: string;
   types?: string;
   rounds?: number;
@@ -31,6 +32,10 @@ type Options = Omit<RunOptions, 'rounds' | 'seconds'> & { rounds?: string; secon
 export function benchCommand(): Command {
   return new Command('bench')
     .description('measure tapbridge beside the kernel bridge and others, in namespaces of its own')
+    .option(
+      '--set <name>',
+      'what to compare: bridge, or nat (a container, a gateway that translates, a host outside); bridge unless said',
+    )
     .option('--drivers <names>', 'what to measure, with commas between, or all; the first is the reference of all ratios')
     .option('--types <names>', 'what about it: types or families of types, with commas between, or all')
     .option('--rounds <n>', 'trials of each driver and type, interleaved (6; --quick 3)')
@@ -48,6 +53,7 @@ Without options: three drivers, the most important types, under three minutes. E
 
   tapbridge bench --quick
   tapbridge bench --types udp-size,tcp-1 --drivers kernel-bridge,tapbridge,veth --rounds 12
+  tapbridge bench --set nat
   tapbridge bench --full --json now.json --html now.html
   tapbridge bench compare before.json now.json`,
     )

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CreateBridge } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { print, printJson, printTable, withProgress } from './output.js';
-import { onOff, wholeNumber } from './values.js';
+import { egressAddress, mssClamp, onOff, wholeNumber } from './values.js';
 
 interface CreateOptions extends ClientOptions {
   subnet?: string;
@@ -12,6 +12,11 @@ interface CreateOptions extends ClientOptions {
   ageing?: string;
   fdbLimit?: string;
   arpProxy?: string;
+  uplink?: string;
+  internal?: boolean;
+  icc?: boolean;
+  egress?: string;
+  mssClamp?: string;
 }
 
 export function createCommand(): Command {
@@ -23,7 +28,22 @@ export function createCommand(): Command {
     .option('--ageing <seconds>', 'how long a MAC is remembered (default: 300; 0: never learn)')
     .option('--fdb-limit <macs>', 'MACs remembered at most (default: 65536)')
     .option('--arp-proxy <on|off>', 'whether the bridge answers ARP itself (default: on)')
+    .option(
+      '--uplink <interface|auto|none>',
+      'the way out; auto: by the default routes of the host (default: auto with a subnet)',
+    )
+    .option('--internal', 'no way to the outside, and none from there')
+    .option('--no-icc', 'containers do not reach each other, but by published ports')
+    .option('--egress <ip>', "what flows are translated to (default: the uplink's address, as it changes)")
+    .option('--mss-clamp <auto|on|off>', "lower TCP's MSS to what the uplink takes (default: auto, where its MTU is smaller)")
     .option('--json', 'print the bridge as JSON')
+    .addHelpText(
+      'after',
+      `
+  tapbridge create tb0 --subnet 10.1.0.0/24
+  tapbridge create lan --subnet 10.2.0.0/24 --uplink eth0,eth1 --egress 192.0.2.7
+  tapbridge create db --subnet 10.3.0.0/24 --internal`,
+    )
     .action((name: string, options: CreateOptions) =>
       withClient(`create ${name}`, options, async (client) => {
         const request: CreateBridge = {
@@ -34,6 +54,12 @@ export function createCommand(): Command {
           ageingSeconds: number('--ageing', options.ageing),
           fdbLimit: number('--fdb-limit', options.fdbLimit),
           arpProxy: options.arpProxy === undefined ? undefined : onOff('--arp-proxy', options.arpProxy),
+          uplink: options.uplink,
+          internal: options.internal,
+          // Commander says true without the option.
+          icc: options.icc === false ? false : undefined,
+          egressAddress: options.egress === undefined ? undefined : egressAddress('--egress', options.egress),
+          mssClamp: options.mssClamp === undefined ? undefined : mssClamp('--mss-clamp', options.mssClamp),
         };
         const bridge = await client.createBridge(request);
         if (options.json) return printJson(bridge);

@@ -36,6 +36,7 @@ export function daemonCommand(): Command {
           state: options.state ?? config.state ?? DEFAULT_STATE,
           group: options.group ?? config.group,
           threads: options.threads === undefined ? config.threads : threadCount(options.threads),
+          nat: config.nat,
           bridges: config.bridges,
           log,
         });

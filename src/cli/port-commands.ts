@@ -5,7 +5,7 @@ import type { AttachPort, PortInfo } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
 import { print, printJson, withProgress } from './output.js';
-import { factor, wholeNumber } from './values.js';
+import { egressAddress, factor, wholeNumber } from './values.js';
 
 const SOURCES = '--netns, --pid, --iface, --capture and --replay';
 
@@ -23,6 +23,7 @@ interface AttachOptions extends ClientOptions {
   mtu?: string;
   isolated?: boolean;
   locked?: boolean;
+  egress?: string;
 }
 
 export function attachCommand(): Command {
@@ -42,6 +43,7 @@ export function attachCommand(): Command {
     .option('--mtu <bytes>', "default: the bridge's")
     .option('--isolated', 'no traffic to other isolated ports')
     .option('--locked', 'nothing but its own MAC may send')
+    .option('--egress <ip>', 'what its flows are translated to on the way out (default: as the bridge has it)')
     .option('--json', 'print the port as JSON')
     .addHelpText('after', `\nExactly one of ${SOURCES} says what is attached.`)
     .action((bridge: string, port: string, options: AttachOptions) =>
@@ -74,7 +76,7 @@ function whatIsBehind({ kind, file, netns, pid, ip, interface: name }: PortInfo)
 
 /** @throws UsageError */
 export function attachRequest(port: string, options: AttachOptions): AttachPort {
-  const { netns, pid, iface, capture, replay, speed, loop = false, ifname, ip, mac, mtu, isolated, locked } = options;
+  const { netns, pid, iface, capture, replay, speed, loop = false, ifname, ip, mac, mtu, isolated, locked, egress } = options;
   if ([netns, pid, iface, capture, replay].filter((given) => given !== undefined).length !== 1) {
     throw new UsageError(`exactly one of ${SOURCES} must be given`, 'see tapbridge attach --help');
   }
@@ -98,6 +100,7 @@ export function attachRequest(port: string, options: AttachOptions): AttachPort 
     mac,
     mtu: mtu === undefined ? undefined : wholeNumber('--mtu', mtu),
     flags: isolated || locked ? flags : undefined,
+    egressAddress: egress === undefined ? undefined : egressAddress('--egress', egress),
   };
 }
 

@@ -4,13 +4,18 @@ import { packageVersion } from '../daemon/version.js';
 import { benchCommand } from './bench-command.js';
 import { createCommand, listCommand, removeCommand } from './bridge-commands.js';
 import { captureCommand } from './capture-command.js';
+import { completeCommand } from './complete-command.js';
 import { completionCommand } from './completion.js';
 import { daemonCommand } from './daemon-command.js';
 import { demoCommand } from './demo-command.js';
+import { flowsCommand } from './flow-commands.js';
+import { policyCommand } from './policy-command.js';
 import { attachCommand, detachCommand } from './port-commands.js';
+import { publishCommand, unpublishCommand } from './publish-commands.js';
 import { setCommand } from './set-command.js';
 import { showCommand } from './show-command.js';
 import { fdbCommand, neighborCommand } from './table-commands.js';
+import { uplinksCommand } from './uplinks-command.js';
 
 export function buildProgram(): Command {
   const program = new Command('tapbridge')
@@ -30,10 +35,16 @@ export function buildProgram(): Command {
     detachCommand(),
     setCommand(),
     showCommand(),
+    publishCommand(),
+    unpublishCommand(),
+    flowsCommand(),
+    policyCommand(),
+    uplinksCommand(),
     fdbCommand(),
     neighborCommand(),
     captureCommand(),
     completionCommand(),
+    completeCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -4,7 +4,7 @@ import type { ChangeBridge, ChangePort } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
 import { print, printJson } from './output.js';
-import { fraction, micros, onOff, wholeNumber } from './values.js';
+import { egressAddress, fraction, micros, mssClamp, onOff, wholeNumber } from './values.js';
 
 const BRIDGE_KEYS: Record<string, (text: string) => ChangeBridge> = {
   mtu: (text) => ({ mtu: wholeNumber('mtu', text) }),
@@ -12,6 +12,11 @@ const BRIDGE_KEYS: Record<string, (text: string) => ChangeBridge> = {
   'fdb-limit': (text) => ({ fdbLimit: wholeNumber('fdb-limit', text) }),
   'arp-proxy': (text) => ({ arpProxy: onOff('arp-proxy', text) }),
   'group-forward-mask': (text) => ({ groupForwardMask: wholeNumber('group-forward-mask', text) }),
+  uplink: (text) => ({ uplink: text }),
+  internal: (text) => ({ internal: onOff('internal', text) }),
+  icc: (text) => ({ icc: onOff('icc', text) }),
+  egress: (text) => ({ egressAddress: egressAddress('egress', text) }),
+  'mss-clamp': (text) => ({ mssClamp: mssClamp('mss-clamp', text) }),
 };
 
 const FLAGS = {
@@ -23,12 +28,22 @@ const FLAGS = {
   hairpin: 'hairpin',
   isolated: 'isolated',
   locked: 'locked',
+  'source-guard': 'sourceGuard',
 } as const;
 const FRACTIONS = ['loss', 'duplicate', 'reorder', 'corrupt'] as const;
 const TIMES = { delay: 'delayMicros', jitter: 'jitterMicros' } as const;
 
 const BRIDGE_SETTINGS = Object.keys(BRIDGE_KEYS);
-const PORT_SETTINGS = [...Object.keys(FLAGS), 'mtu', 'mac-limit', ...FRACTIONS, ...Object.keys(TIMES), 'seed', 'faults'];
+const PORT_SETTINGS = [
+  ...Object.keys(FLAGS),
+  'mtu',
+  'mac-limit',
+  'egress',
+  ...FRACTIONS,
+  ...Object.keys(TIMES),
+  'seed',
+  'faults',
+];
 
 export function setCommand(): Command {
   return clientCommand('set', 'change settings of a bridge or of a port')
@@ -42,6 +57,8 @@ Of a bridge: ${BRIDGE_SETTINGS.join(', ')}
 Of a port:   ${PORT_SETTINGS.join(', ')}
 
   tapbridge set tb0 ageing=60 arp-proxy=off
+  tapbridge set tb0 uplink=eth0,eth1 egress=192.0.2.7
+  tapbridge set tb0 web egress=none                  as the bridge has it
   tapbridge set tb0 web isolated=on loss=1% delay=5ms
   tapbridge set tb0 web faults=off`,
     )
@@ -100,6 +117,8 @@ export function portChange(pairs: readonly Pair[]): ChangePort {
       change.faults = null;
     } else if (key === 'mtu') {
       change.mtu = wholeNumber(key, value);
+    } else if (key === 'egress') {
+      change.egressAddress = egressAddress(key, value);
     } else if (key === 'mac-limit') {
       change.macLimit = wholeNumber(key, value);
     } else {

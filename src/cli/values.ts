@@ -1,4 +1,5 @@
 /** Values on the command line, in the forms people write them. */
+import type { MssClamp } from '../control/model.js';
 import { UsageError } from './failure.js';
 
 export function wholeNumber(what: string, text: string): number {
@@ -42,4 +43,19 @@ export function micros(what: string, text: string): number {
   const match = /^([0-9]+(?:\.[0-9]+)?)(us|ms|s)$/.exec(text);
   if (match === null) throw new UsageError(`${what} is a time like 200us, 5ms or 1s, not ${JSON.stringify(text)}`);
   return Math.round(Number(match[1]) * UNITS[match[2]]);
+}
+
+const MSS_CLAMPS: readonly string[] = ['auto', 'on', 'off'] satisfies MssClamp[];
+
+export function mssClamp(what: string, text: string): MssClamp {
+  if (!MSS_CLAMPS.includes(text)) throw new UsageError(`${what} is auto, on or off, not ${JSON.stringify(text)}`);
+  return text as MssClamp;
+}
+
+/** An address to translate to; 'none' as null: what is translated to is chosen elsewhere. */
+export function egressAddress(what: string, text: string): string | null {
+  if (text === 'none') return null;
+  if (!/^[0-9]+(\.[0-9]+){3}$/.test(text))
+    throw new UsageError(`${what} is an IPv4 address or none, not ${JSON.stringify(text)}`);
+  return text;
 }

@@ -7,10 +7,10 @@
  *
  * Each request has a connection of its own; nothing keeps the process running between requests.
  */
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type {
   AddFdb,
   AddNeighbor,
+  AddPublish,
   AttachPort,
   BridgeInfo,
   CaptureOptions,
@@ -19,20 +19,33 @@ import type {
   CountersInfo,
   CreateBridge,
   FdbInfo,
+  FlowEvent,
+  FlowInfo,
+  FlowQuery,
+  GatewayInfo,
   NeighborInfo,
   PortInfo,
+  PublishInfo,
+  RemovePublish,
+  UplinkInfo,
   VersionInfo,
 } from '../control/model.js';
 import { CAPTURE_HEADER, DEFAULT_SOCKET, socketPathProblem } from '../control/paths.js';
 import { ClientError } from './client-error.js';
-
-const MAX_ANSWER_BYTES = 64 << 20;
+import { jsonLines } from './json-lines.js';
+import { query, sendForJson, sendForStream } from './requests.js';
 
 /** A running capture: pcapng as it comes. */
 export interface Capture extends AsyncIterable<Uint8Array> {
   /** Ends it in order: what is left and the statistics still come, then the iteration ends. */
   end(): Promise<void>;
   /** Drops it at once. */
+  close(): void;
+}
+
+/** Events of flows as they come, in the bunches they came in; without end, until it is closed or the daemon ends. */
+export interface FlowWatch extends AsyncIterable<FlowEvent[]> {
+  /** Ends it at once. */
   close(): void;
 }
 
@@ -116,14 +129,56 @@ export class Client {
     return this.json('GET', at(bridge, 'counters'));
   }
 
+  listPublishes(bridge: string): Promise<PublishInfo[]> {
+    return this.json('GET', at(bridge, 'publishes'));
+  }
+
+  publish(bridge: string, request: AddPublish): Promise<PublishInfo> {
+    return this.json('POST', at(bridge, 'publishes'), request);
+  }
+
+  /** `hostAddress` null is one for all addresses of the host; absent: whichever there is. */
+  unpublish(bridge: string, request: RemovePublish): Promise<void> {
+    const hostAddress = request.hostAddress === null ? '0.0.0.0' : request.hostAddress;
+    return this.json('DELETE', `${at(bridge, 'publishes')}${query({ ...request, hostAddress })}`);
+  }
+
+  /** The flows in pages as they come; nothing is held but the page. @throws ClientError, also when the list is cut off */
+  async *listFlows(bridge: string, filter: FlowQuery = {}): AsyncGenerator<FlowInfo[]> {
+    yield* jsonLines<FlowInfo>(await sendForStream(this.socketPath, `${at(bridge, 'flows')}${query({ ...filter })}`));
+  }
+
+  /** @returns how many ended */
+  async flushFlows(bridge: string, filter: FlowQuery = {}): Promise<number> {
+    return (await this.json<{ ended: number }>('DELETE', `${at(bridge, 'flows')}${query({ ...filter })}`)).ended;
+  }
+
+  /** Resolves once it runs. */
+  async watchFlows(bridge: string, filter: FlowQuery = {}): Promise<FlowWatch> {
+    const answer = await sendForStream(this.socketPath, `${at(bridge, 'flows', 'watch')}${query({ ...filter })}`);
+    let closed = false;
+    const close = (): void => {
+      closed = true;
+      answer.destroy();
+    };
+    return { [Symbol.asyncIterator]: () => jsonLines<FlowEvent>(answer, () => closed), close };
+  }
+
+  listUplinks(): Promise<UplinkInfo[]> {
+    return this.json('GET', '/v1/uplinks');
+  }
+
+  gateway(): Promise<GatewayInfo> {
+    return this.json('GET', '/v1/gateway');
+  }
+
   version(): Promise<VersionInfo> {
     return this.json('GET', '/version');
   }
 
   /** Resolves once the capture runs. */
   async capture(bridge: string, options: CaptureOptions = {}): Promise<Capture> {
-    const answer = await this.send('GET', `${at(bridge, 'capture')}${query({ ...options })}`);
-    if (answer.statusCode !== 200) throw await errorOf(answer);
+    const answer = await sendForStream(this.socketPath, `${at(bridge, 'capture')}${query({ ...options })}`);
     const number = String(answer.headers[CAPTURE_HEADER]);
     return {
       [Symbol.asyncIterator]: () => answer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
@@ -132,28 +187,8 @@ export class Client {
     };
   }
 
-  private async json<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-    const answer = await this.send(method, path, body);
-    const status = answer.statusCode ?? 0;
-    if (status >= 300) throw await errorOf(answer);
-    const text = await textOf(answer);
-    return (text === '' ? undefined : JSON.parse(text)) as Answer;
-  }
-
-  private send(method: string, path: string, body?: object): Promise<IncomingMessage> {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const options: RequestOptions = {
-      socketPath: this.socketPath,
-      method,
-      path,
-      agent: false,
-      headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-    };
-    return new Promise((resolve, reject) => {
-      const sent = httpRequest(options, resolve);
-      sent.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(this.socketPath, error)));
-      sent.end(text);
-    });
+  private json<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+    return sendForJson(this.socketPath, method, path, body);
   }
 }
 
@@ -170,59 +205,4 @@ export function connect(socketPath: string = process.env['TAPBRIDGE_SOCKET'] || 
 
 function at(bridge: string, ...rest: string[]): string {
   return `/v1/bridges/${[bridge, ...rest].map(encodeURIComponent).join('/')}`;
-}
-
-function query(fields: Record<string, string | number | undefined>): string {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return given.length === 0 ? '' : `?${given.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&')}`;
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new ClientError('failed', 'the answer of the daemon is too long', undefined, 0);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-async function errorOf(answer: IncomingMessage): Promise<ClientError> {
-  const status = answer.statusCode ?? 0;
-  const text = await textOf(answer);
-  try {
-    const { code, message, hint } = (JSON.parse(text) as { error: { code: string; message: string; hint?: string } }).error;
-    return new ClientError(code, message, hint, status);
-  } catch {
-    return new ClientError(
-      'failed',
-      `the daemon answered ${status} in a form that is not understood`,
-      'is it another program?',
-      status,
-    );
-  }
-}
-
-function unreachable(path: string, error: NodeJS.ErrnoException): ClientError {
-  if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
-    return new ClientError(
-      'unreachable',
-      `the daemon is not running at ${path}`,
-      'start it with "tapbridge daemon", or name its socket with --socket',
-      0,
-    );
-  }
-  if (error.code === 'EACCES' || error.code === 'EPERM') {
-    return new ClientError(
-      'forbidden',
-      `no permission to use ${path}`,
-      'run as root, or start the daemon with --group for yours',
-      0,
-    );
-  }
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
-    return new ClientError('unreachable', `the daemon at ${path} ended before it answered`, 'look at its log', 0);
-  }
-  return new ClientError('unreachable', `cannot reach the daemon at ${path}: ${error.message}`, undefined, 0);
 }

@@ -8,13 +8,14 @@ import { loadReplay } from '../port/replay-frames.js';
 import { formatIpv4, type Ipv4Cidr, isUnicastIpv4, parseIpv4Cidr } from '../wire/ipv4-address.js';
 import { type MacAddress, parseMac, randomMac } from '../wire/mac-address.js';
 import { makeContainerPort, openNetns, setInterfaceMtu } from './container-port.js';
-import { type ControlContext, save } from './context.js';
+import { type ControlContext, portAt, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { defined } from './defined.js';
 import { findUsableInterface, openInterface } from './interface-port.js';
 import { checkInterface, checkPortName, checkRange, FAULT_MICROS, FAULT_SEED, MAC_LIMIT, MTU, stationMac } from './limits.js';
 import type { AttachPort } from './model.js';
-import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, sameMac } from './records.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, portFlags, sameMac } from './records.js';
+import { addressOf } from './routing.js';
 import type { Undo } from './undo.js';
 
 const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay'] as const;
@@ -33,6 +34,8 @@ export async function attachPort(
 ): Promise<PortRecord> {
   const port = newRecord(bridge, request);
   chooseAddresses(bridge, request, port);
+  // A restored port keeps what was chosen for it, whatever the host has at present.
+  if (identity === null) context.gateway.checkPortEgress(bridge, port, port.egressAddress);
   port.number = context.portNumbers.take();
   if (port.number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
   undo.add(() => context.portNumbers.free(port.number));
@@ -47,12 +50,14 @@ export async function attachPort(
   context.ports.set(port.number, { bridge, port });
   if (port.ip !== null) bridge.pool?.take(port.ip.address, port.name);
   undo.add(() => forget(context, bridge, port));
+  await context.gateway.portAdded(bridge, port);
   save(context);
   return port;
 }
 
 /** Ends a port; the caller writes the record. Several may be under way: what takes time is the kernel's waiting. */
 export async function detachPort(context: ControlContext, bridge: BridgeRecord, port: PortRecord): Promise<void> {
+  await context.gateway.portLeaves(bridge, port);
   await context.engine.call('remove-port', { port: port.number });
   // Or it would go on with whoever gets the number next.
   for (const session of [...context.captures.values()]) if (session.port === port.number) await session.end();
@@ -84,7 +89,7 @@ export function engineSettings(bridge: BridgeRecord, port: PortRecord, spec = de
   return {
     bridge: bridge.number,
     spec,
-    flags: port.flags,
+    flags: portFlags(bridge, port),
     mtu: port.mtu,
     macLimit: port.macLimit,
     address,
@@ -174,6 +179,7 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     flags: { ...DEFAULT_PORT_FLAGS, ...defined(request.flags ?? {}) },
     macLimit: request.macLimit ?? 0,
     faults: request.faults ?? null,
+    egressAddress: addressOf(request.egressAddress ?? null),
     offloads: false,
     udpSegmentation: false,
     descriptor: -1,
@@ -290,7 +296,7 @@ function openHostInterface(
   }
   undo.add(() => context.changes.release(name));
   context.changes.hold(name, link.up, () => save(context));
-  const made = openInterface(context.binding, name, context.engine.threads ?? 1);
+  const made = openInterface(context.binding, name, { threads: context.engine.threads ?? 1, promiscuous: true });
   for (const each of [made.descriptor, ...made.queues]) undo.add(() => void context.binding.closeDescriptor(each));
   port.interface = name;
   port.index = link.index;
@@ -300,12 +306,9 @@ function openHostInterface(
   port.udpSegmentation = made.udpSegmentation;
 }
 
+/** Why an interface of the host can be no port. */
 function usedBy(context: ControlContext, index: number): string | undefined {
-  for (const { bridge, port } of context.ports.values()) {
-    if (port.index !== index) continue;
-    return port.kind === 'host' ? `the host port of bridge ${bridge.name}` : `port ${port.name} of bridge ${bridge.name} already`;
-  }
-  return undefined;
+  return context.gateway.uplinkOf(index) ?? portAt(context, index);
 }
 
 async function openFile(context: ControlContext, port: PortRecord, undo: Undo): Promise<PortSpec> {

@@ -1,8 +1,9 @@
 /** Making and removing bridges: an engine bridge and its host port, both or none. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from '../engine/protocol.js';
 import { listAddresses } from '../netlink/address.js';
-import { findLink } from '../netlink/link.js';
+import { findLink, setLink } from '../netlink/link.js';
 import { Ipv4Cidr, parseIpv4 } from '../wire/ipv4-address.js';
 import { type MacAddress, randomMac } from '../wire/mac-address.js';
 import { AddressPool } from './address-pool.js';
@@ -11,10 +12,12 @@ import { ControlError } from './control-error.js';
 import { makeHostPort } from './host-port.js';
 import { AGEING_SECONDS, checkBridgeName, checkRange, FDB_LIMIT, GROUP_FORWARD_MASK, MTU } from './limits.js';
 import type { ChangeBridge, CreateBridge } from './model.js';
-import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord } from './records.js';
+import { checkRulePorts } from './policy.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, portFlags } from './records.js';
+import { changedRouting, defaultRouting, goesOut, type Routing } from './routing.js';
 import type { Undo } from './undo.js';
 
-/** @param mac of the host port; null: a random one */
+/** @param mac of the host port of a bridge that is restored; null: a new one */
 export async function makeBridge(
   context: ControlContext,
   request: CreateBridge,
@@ -29,6 +32,9 @@ export async function makeBridge(
   checkRange('the MTU', mtu, MTU);
   checkSettings(request);
   const pool = poolOf(context, request);
+  const routing = changedRouting(defaultRouting(pool !== null), request, pool !== null);
+  // What a restored bridge names may come later.
+  if (mac === null) context.gateway.checkRouting(routing, null);
   const number = context.bridgeNumbers.take();
   if (number < 0) throw new ControlError('conflict', 'the engine has no room for another bridge', 'remove one');
   undo.add(() => context.bridgeNumbers.free(number));
@@ -46,6 +52,8 @@ export async function makeBridge(
     },
     host: hostRecord(name, mtu),
     ports: new Map(),
+    routing,
+    publishes: [],
     fdb: [],
     neighbors: [],
   };
@@ -55,6 +63,75 @@ export async function makeBridge(
   undo.add(async () => void (await context.engine.call('remove-bridge', { bridge: number })));
   await addHostPort(context, bridge, undo);
   return bridge;
+}
+
+/**
+ * Enters a bridge among those there are, with what its gateway needs.
+ * @param strict uplinks it names must be opened; else they are waited for
+ * @throws ControlError
+ */
+export async function joinBridge(context: ControlContext, bridge: BridgeRecord, strict: boolean, undo: Undo): Promise<void> {
+  const { gateway } = context;
+  context.bridges.set(bridge.name, bridge);
+  undo.add(async () => {
+    context.bridges.delete(bridge.name);
+    await gateway.bridgeLeaves(bridge);
+    await gateway.update();
+  });
+  await gateway.update();
+  if (strict) gateway.refuseMissing(bridge);
+}
+
+/** The caller writes the record. @throws ControlError before anything is changed, or after what was changed is put back by `undo` */
+export async function changeBridge(
+  context: ControlContext,
+  bridge: BridgeRecord,
+  request: ChangeBridge,
+  undo: Undo,
+): Promise<void> {
+  checkSettings(request);
+  if (request.mtu !== undefined) checkRange('the MTU', request.mtu, MTU);
+  if (request.rules !== undefined) checkRulePorts(bridge, request.rules);
+  await changeRouting(context, bridge, changedRouting(bridge.routing, request, bridge.pool !== null), undo);
+  if (request.mtu !== undefined) {
+    setLink(context.netlink, bridge.host.index, { mtu: request.mtu });
+    await context.engine.call('set-port', { port: bridge.host.number, mtu: request.mtu });
+    bridge.mtu = request.mtu;
+    bridge.host.mtu = request.mtu;
+  }
+  const settings = settingsOf(request);
+  if (Object.keys(settings).length > 0) {
+    await context.engine.call('set-bridge', { bridge: bridge.number, settings });
+    Object.assign(bridge.settings, settings);
+  }
+  await context.gateway.update();
+}
+
+async function changeRouting(context: ControlContext, bridge: BridgeRecord, routing: Routing, undo: Undo): Promise<void> {
+  const { gateway } = context;
+  const before = bridge.routing;
+  if (isDeepStrictEqual(before, routing)) return;
+  gateway.checkRouting(routing, before);
+  const published = bridge.publishes.length;
+  if (published > 0 && !goesOut({ ...bridge, routing })) {
+    const what = `bridge ${bridge.name} has ${published} publishes, which need a way in`;
+    throw new ControlError('conflict', what, 'unpublish them first');
+  }
+  bridge.routing = routing;
+  undo.add(async () => {
+    bridge.routing = before;
+    await gateway.update();
+    if (before.icc !== routing.icc) await sendFlags(context, bridge);
+  });
+  await gateway.update();
+  gateway.refuseMissing(bridge);
+  if (before.icc !== routing.icc) await sendFlags(context, bridge);
+}
+
+async function sendFlags(context: ControlContext, bridge: BridgeRecord): Promise<void> {
+  for (const port of bridge.ports.values()) {
+    await context.engine.call('set-port', { port: port.number, flags: portFlags(bridge, port) });
+  }
 }
 
 /** Makes the host port, also again when somebody deleted its interface: then under its number, which nobody else got, and it goes on counting. */
@@ -164,6 +241,7 @@ function hostRecord(name: string, mtu: number): PortRecord {
     flags: { ...DEFAULT_PORT_FLAGS },
     macLimit: 0,
     faults: null,
+    egressAddress: 0,
     offloads: true,
     udpSegmentation: false,
     descriptor: -1,

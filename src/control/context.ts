@@ -5,10 +5,13 @@ import { formatIpv4 } from '../wire/ipv4-address.js';
 import type { CaptureSession } from './capture-session.js';
 import { ControlError } from './control-error.js';
 import type { EngineLink } from './engine-link.js';
+import type { Gateway } from './gateway.js';
 import type { HostChanges } from './host-changes.js';
 import type { Log } from './log.js';
 import type { Numbers } from './numbers.js';
+import { savedPublish } from './publishes.js';
 import { type BridgeRecord, cidrText, macText, type PortRecord } from './records.js';
+import { addressText } from './routing.js';
 import type { SavedBridge, SavedPort, StateStore } from './state-store.js';
 
 export interface ControlContext {
@@ -28,6 +31,8 @@ export interface ControlContext {
   readonly captures: Map<number, CaptureSession>;
   /** Host ports among them. */
   readonly ports: Map<number, { bridge: BridgeRecord; port: PortRecord }>;
+  /** Set once, right after the context is made, of which it is a part. */
+  gateway: Gateway;
 }
 
 /** @throws ControlError not-found, with the names there are */
@@ -55,13 +60,22 @@ export function portOf(bridge: BridgeRecord, name: string): PortRecord {
   return port;
 }
 
+/** What an interface of the host is to a bridge already, as the end of a sentence. */
+export function portAt(context: ControlContext, index: number): string | undefined {
+  for (const { bridge, port } of context.ports.values()) {
+    if (port.index !== index) continue;
+    return port.kind === 'host' ? `the host port of bridge ${bridge.name}` : `port ${port.name} of bridge ${bridge.name} already`;
+  }
+  return undefined;
+}
+
 /** Writes the record of what there is. */
 export function save(context: ControlContext): void {
   context.store?.save([...context.bridges.values()].map(savedBridge), context.changes.list);
 }
 
 function savedBridge(bridge: BridgeRecord): SavedBridge {
-  const { settings } = bridge;
+  const { settings, routing } = bridge;
   return {
     name: bridge.name,
     mtu: bridge.mtu,
@@ -72,6 +86,13 @@ function savedBridge(bridge: BridgeRecord): SavedBridge {
     fdbLimit: settings.fdbLimit,
     arpProxy: settings.arpProxy,
     groupForwardMask: settings.groupForwardMask,
+    uplink: routing.uplink,
+    internal: routing.internal,
+    icc: routing.icc,
+    egressAddress: addressText(routing.egressAddress),
+    mssClamp: routing.mssClamp,
+    rules: routing.rules,
+    publishes: bridge.publishes.map(savedPublish),
     // A replay that is through is not begun again.
     ports: [...bridge.ports.values()].filter(({ state }) => state !== 'ended').map(savedPort),
     fdb: bridge.fdb.map(({ mac, vlan, port }) => ({ mac: macText(mac), vlan, port })),
@@ -96,5 +117,6 @@ function savedPort(port: PortRecord): SavedPort {
     flags: port.flags,
     macLimit: port.macLimit,
     faults: port.faults,
+    egressAddress: addressText(port.egressAddress),
   };
 }

@@ -11,27 +11,28 @@
  * namespace or interface, under the same names and addresses; TAPs die with the process that made them.
  * Limits: 256 bridges; ports as the engine was started with (1,024), host ports among them.
  */
-import { DEFAULT_MAX_PORTS, MAX_BRIDGES } from '../engine/protocol.js';
+import { DEFAULT_MAX_PORTS, type FlowFilter, MAX_BRIDGES } from '../engine/protocol.js';
 import type { Binding } from '../native/binding.js';
-import { setLink } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
 import { Netns } from '../netlink/netns.js';
-import { formatIpv4, parseIpv4 } from '../wire/ipv4-address.js';
-import { parseMac } from '../wire/mac-address.js';
 import { attachPort, checkFaults, closePort, detachPort, setPortMtu } from './attach.js';
-import { checkSettings, makeBridge, settingsOf } from './bridges.js';
+import { changeBridge, joinBridge, makeBridge } from './bridges.js';
 import { CaptureSession } from './capture-session.js';
 import { bridgeOf, type ControlContext, portOf, save } from './context.js';
 import { ControlError } from './control-error.js';
 import { defined } from './defined.js';
+import { onEngineEvent } from './engine-events.js';
 import type { EngineLink } from './engine-link.js';
+import { checkState, flowFilter, flushFlows, listFlows } from './flows.js';
+import { Gateway } from './gateway.js';
 import { HostChanges } from './host-changes.js';
 import { lookAtInterfaces } from './interface-status.js';
-import { checkRange, MAC_LIMIT, MTU, SNAP_LENGTH } from './limits.js';
+import { checkRange, MAC_LIMIT, SNAP_LENGTH } from './limits.js';
 import { type Log, reasonOf, SILENT } from './log.js';
 import type {
   AddFdb,
   AddNeighbor,
+  AddPublish,
   AttachPort,
   BridgeInfo,
   CaptureOptions,
@@ -40,14 +41,25 @@ import type {
   CountersInfo,
   CreateBridge,
   FdbInfo,
+  FlowEvent,
+  FlowInfo,
+  FlowQuery,
+  GatewayInfo,
   NeighborInfo,
   PortInfo,
+  PublishInfo,
+  RemovePublish,
+  UplinkInfo,
 } from './model.js';
+import { checkNatOptions, DEFAULT_NAT_OPTIONS, type NatOptions } from './nat-options.js';
 import { Numbers } from './numbers.js';
 import { PortWatch } from './port-watch.js';
-import { type BridgeRecord, bridgeInfo, macText, type PortRecord, portInfo } from './records.js';
+import { publishInfo, publishText } from './publishes.js';
+import { type BridgeRecord, bridgeInfo, type PortRecord, portFlags, portInfo } from './records.js';
+import { restore } from './restore.js';
+import { addressOf } from './routing.js';
 import { Serial } from './serial.js';
-import type { SavedBridge, SavedPort, SavedState, StateStore } from './state-store.js';
+import type { StateStore } from './state-store.js';
 import * as tables from './tables.js';
 import { allOrNothing, type Undo } from './undo.js';
 
@@ -62,6 +74,8 @@ export interface ControlOptions {
   store?: StateStore | null;
   /** What the engine was started with. */
   maxPorts?: number;
+  /** Those absent are `DEFAULT_NAT_OPTIONS`. */
+  nat?: Partial<NatOptions>;
 }
 
 export class Control {
@@ -87,15 +101,22 @@ export class Control {
       bridges: new Map(),
       captures: new Map(),
       ports: new Map(),
+      gateway: undefined as never,
     };
+    const nat = { ...DEFAULT_NAT_OPTIONS, ...options.nat };
+    checkNatOptions(nat);
+    this.context.gateway = new Gateway(this.context, this.serial, nat);
     this.watch = new PortWatch(this.context, this.serial);
-    engine.onEvent((event) => this.onEngineEvent(event));
+    engine.onEvent((event) => onEngineEvent(this.context, this.watch, event));
   }
 
   /** Puts back and restores what a crashed daemon left in the store. */
   static async start(options: ControlOptions): Promise<Control> {
     const control = new Control(options);
-    if (options.store) await control.restore(options.store.load(control.context.log));
+    if (options.store) {
+      const saved = options.store.load(control.context.log);
+      await restore(control.context, (attempt) => control.change(attempt), saved);
+    }
     return control;
   }
 
@@ -110,8 +131,7 @@ export class Control {
   createBridge(request: CreateBridge): Promise<BridgeInfo> {
     return this.change(async (undo) => {
       const bridge = await makeBridge(this.context, request, null, undo);
-      this.context.bridges.set(bridge.name, bridge);
-      undo.add(() => void this.context.bridges.delete(bridge.name));
+      await joinBridge(this.context, bridge, true, undo);
       save(this.context);
       this.context.log.info({ bridge: bridge.name, subnet: request.subnet }, `bridge ${bridge.name} created`);
       return bridgeInfo(bridge);
@@ -119,21 +139,9 @@ export class Control {
   }
 
   changeBridge(name: string, request: ChangeBridge): Promise<BridgeInfo> {
-    return this.change(async () => {
+    return this.change(async (undo) => {
       const bridge = bridgeOf(this.context, name);
-      checkSettings(request);
-      if (request.mtu !== undefined) {
-        checkRange('the MTU', request.mtu, MTU);
-        setLink(this.context.netlink, bridge.host.index, { mtu: request.mtu });
-        await this.context.engine.call('set-port', { port: bridge.host.number, mtu: request.mtu });
-        bridge.mtu = request.mtu;
-        bridge.host.mtu = request.mtu;
-      }
-      const settings = settingsOf(request);
-      if (Object.keys(settings).length > 0) {
-        await this.context.engine.call('set-bridge', { bridge: bridge.number, settings });
-        Object.assign(bridge.settings, settings);
-      }
+      await changeBridge(this.context, bridge, request, undo);
       save(this.context);
       return bridgeInfo(bridge);
     });
@@ -142,6 +150,7 @@ export class Control {
   removeBridge(name: string): Promise<void> {
     return this.change(async () => {
       await this.takeDown(bridgeOf(this.context, name));
+      await this.context.gateway.update();
       save(this.context);
       this.context.log.info({ bridge: name }, `bridge ${name} removed`);
     });
@@ -188,15 +197,21 @@ export class Control {
             ? null
             : { ...NO_FAULTS, ...port.faults, ...defined(request.faults) };
       if (faults !== null) checkFaults(faults);
+      const egressAddress = request.egressAddress === undefined ? port.egressAddress : addressOf(request.egressAddress);
+      if (request.egressAddress !== undefined) this.context.gateway.checkPortEgress(bridge, port, egressAddress);
       if (request.mtu !== undefined) setPortMtu(this.context, bridge, port, request.mtu);
       await this.context.engine.call('set-port', {
         port: port.number,
-        flags,
+        flags: portFlags(bridge, { ...port, flags: { ...port.flags, ...flags } }),
         ...(request.mtu !== undefined && { mtu: request.mtu }),
         ...(request.macLimit !== undefined && { macLimit: request.macLimit }),
         ...(request.faults !== undefined && { faults }),
       });
       Object.assign(port.flags, flags);
+      if (egressAddress !== port.egressAddress) {
+        port.egressAddress = egressAddress;
+        await this.context.gateway.sendEgress(port);
+      }
       port.mtu = request.mtu ?? port.mtu;
       port.macLimit = request.macLimit ?? port.macLimit;
       port.faults = faults;
@@ -252,6 +267,56 @@ export class Control {
     return this.change(() => tables.removeNeighbor(this.context, bridgeOf(this.context, bridge), ip));
   }
 
+  /** Opens ports of the host to a container. All of them, or none and an error that says who has the first that is taken. */
+  publish(bridgeName: string, request: AddPublish): Promise<PublishInfo> {
+    return this.change(async (undo) => {
+      const bridge = bridgeOf(this.context, bridgeName);
+      const publish = await this.context.gateway.publishes.add(bridge, request, false, undo);
+      save(this.context);
+      const info = publishInfo(bridge, publish);
+      this.context.log.info({ bridge: bridgeName, port: request.portName }, `published ${publishText(publish)}`);
+      return info;
+    });
+  }
+
+  /** Its flows end with it. */
+  unpublish(bridgeName: string, request: RemovePublish): Promise<void> {
+    return this.change(async () => {
+      const bridge = bridgeOf(this.context, bridgeName);
+      const publish = await this.context.gateway.publishes.remove(bridge, request);
+      save(this.context);
+      this.context.log.info({ bridge: bridgeName, port: publish.port.name }, `unpublished ${publishText(publish)}`);
+    });
+  }
+
+  /** Of one bridge, or of all. */
+  listPublishes(bridge?: string): PublishInfo[] {
+    return this.context.gateway.publishes.list(bridge);
+  }
+
+  /** Page by page: there may be hundreds of thousands. @throws ControlError at once, not when the first page is asked for */
+  listFlows(bridge: string, query: FlowQuery = {}): AsyncGenerator<FlowInfo[]> {
+    return listFlows(this.context, this.flowFilter(bridge, query));
+  }
+
+  /** Ends flows. @returns how many */
+  async flushFlows(bridge: string, query: FlowQuery = {}): Promise<number> {
+    return flushFlows(this.context, this.flowFilter(bridge, query));
+  }
+
+  /** Tells of flows that begin, change and end, until it is closed. */
+  watchFlows(bridge: string, query: FlowQuery, onEvents: (events: FlowEvent[]) => void): { close(): void } {
+    return this.context.gateway.flowWatch.add(this.flowFilter(bridge, query), onEvents);
+  }
+
+  listUplinks(): UplinkInfo[] {
+    return this.context.gateway.listUplinks();
+  }
+
+  gatewayInfo(): Promise<GatewayInfo> {
+    return this.context.gateway.info();
+  }
+
   counters(bridge: string): CountersInfo {
     return tables.countersOf(this.context, bridgeOf(this.context, bridge));
   }
@@ -296,6 +361,7 @@ export class Control {
         if (options.engineFailed === true) await this.drop([bridge.host, ...bridge.ports.values()]);
         else await this.takeDown(bridge).catch((error) => this.cannotUndo(error));
       }
+      await context.gateway.close(options.engineFailed === true).catch((error) => this.cannotUndo(error));
       context.bridges.clear();
       context.ports.clear();
       save(context);
@@ -303,9 +369,15 @@ export class Control {
     });
   }
 
+  private flowFilter(bridge: string, query: FlowQuery): FlowFilter {
+    checkState(query.state);
+    return flowFilter(bridgeOf(this.context, bridge), query);
+  }
+
   private async takeDown(bridge: BridgeRecord): Promise<void> {
     for (const session of [...this.context.captures.values()]) if (session.bridge === bridge.name) await session.end();
     await Promise.all([...bridge.ports.values()].reverse().map((port) => detachPort(this.context, bridge, port)));
+    await this.context.gateway.bridgeLeaves(bridge);
     await this.context.engine.call('remove-port', { port: bridge.host.number });
     await closePort(this.context, bridge.host);
     this.context.ports.delete(bridge.host.number);
@@ -339,92 +411,6 @@ export class Control {
 
   private cannotUndo(error: unknown): void {
     this.context.log.error({ reason: reasonOf(error) }, 'cannot undo a step');
-  }
-
-  private onEngineEvent(event: Parameters<Parameters<EngineLink['onEvent']>[0]>[0]): void {
-    const { log, ports } = this.context;
-    if (event.event === 'captured') {
-      this.context.captures.get(event.capture)?.arrived();
-    } else if (event.event === 'port-failed') {
-      this.watch.failed(event.port, event.errno);
-    } else if (event.event === 'replay-ended') {
-      const found = ports.get(event.port);
-      if (found === undefined) return;
-      found.port.state = 'ended';
-      log.info({ bridge: found.bridge.name, port: found.port.name }, `replay ${found.port.name} is through`);
-    } else if (event.event === 'fdb-moved') {
-      const name = (number: number) => ports.get(number)?.port.name ?? String(number);
-      const fields = {
-        mac: macText(event.mac),
-        vlan: event.vlan,
-        from: name(event.from),
-        to: name(event.to),
-        times: event.times,
-      };
-      if (event.times > 5)
-        log.warn(fields, `${fields.mac} moves between ports again and again: a loop, or two stations with one address`);
-      else log.debug(fields, `${fields.mac} moved`);
-    } else if (event.event === 'fdb-full') {
-      log.warn(
-        { bridge: this.nameOf(event.bridge) },
-        'the FDB is full: unknown stations are not learned, their frames are flooded',
-      );
-    } else {
-      const fields = { bridge: this.nameOf(event.bridge), ip: formatIpv4(event.ip), mac: macText(event.claimed) };
-      log.warn(fields, `${fields.mac} claims ${fields.ip}, the address of another station`);
-    }
-  }
-
-  private nameOf(bridge: number): string {
-    return [...this.context.bridges.values()].find(({ number }) => number === bridge)?.name ?? String(bridge);
-  }
-
-  private async restore(saved: SavedState): Promise<void> {
-    const { context } = this;
-    context.changes.mend(saved.changes);
-    for (const each of saved.bridges) {
-      try {
-        await this.change((undo) => this.restoreBridge(each, undo));
-        context.log.info({ bridge: each.name }, `bridge ${each.name} restored`);
-      } catch (error) {
-        context.log.warn({ bridge: each.name, reason: reasonOf(error) }, `cannot restore bridge ${each.name}: dropped`);
-        continue;
-      }
-      for (const port of each.ports) await this.restorePort(each.name, port);
-      await this.change(() => tables.restoreTables(context, bridgeOf(context, each.name)));
-    }
-    save(context);
-  }
-
-  private async restoreBridge(saved: SavedBridge, undo: Undo): Promise<void> {
-    const { subnet, gateway } = saved;
-    const request = { ...saved, subnet: subnet ?? undefined, gateway: gateway ?? undefined };
-    const bridge = await makeBridge(this.context, request, parseMac(saved.mac), undo);
-    bridge.fdb = saved.fdb.map(({ mac, vlan, port }) => ({ mac: parseMac(mac), vlan, port }));
-    bridge.neighbors = saved.neighbors.map(({ ip, mac }) => ({ ip: parseIpv4(ip), mac: parseMac(mac) }));
-    this.context.bridges.set(bridge.name, bridge);
-  }
-
-  private async restorePort(bridgeName: string, saved: SavedPort): Promise<void> {
-    const { name, identity, faults, flags, mtu, macLimit } = saved;
-    const optional = defined({
-      netns: saved.netns,
-      pid: saved.pid,
-      iface: saved.iface,
-      ifname: saved.iface === null ? saved.ifname : null,
-      capture: saved.capture,
-      replay: saved.replay,
-      mac: saved.mac,
-      ip: saved.ip,
-      faults,
-    });
-    const request = { port: name, flags, mtu, macLimit, ...optional } as AttachPort;
-    try {
-      await this.change((undo) => attachPort(this.context, bridgeOf(this.context, bridgeName), request, identity, undo));
-      this.context.log.info({ bridge: bridgeName, port: name }, `port ${name} restored`);
-    } catch (error) {
-      this.context.log.warn({ bridge: bridgeName, port: name, reason: reasonOf(error) }, `cannot restore port ${name}: dropped`);
-    }
   }
 }
 

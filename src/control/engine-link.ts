@@ -1,5 +1,5 @@
 /** What the control plane needs of the engine's threads (engine/engine-group), so that tests can stand in for them. */
-import type { BridgeCounter, CounterView, PortCounter } from '../core/counters.js';
+import type { BridgeCounter, CounterView, GatewayCounter, PortCounter } from '../core/counters.js';
 import type { CommandAnswer, CommandArguments, CommandName, EngineEvent } from '../engine/protocol.js';
 
 export interface EngineLink {
@@ -7,6 +7,8 @@ export interface EngineLink {
   onEvent(listener: (event: EngineEvent) => void): void;
   readonly portCounters: CounterView<PortCounter>;
   readonly bridgeCounters: CounterView<BridgeCounter>;
+  /** Rows by zone: bridges by number, behind them (from MAX_BRIDGES on) the uplinks. */
+  readonly gatewayCounters: CounterView<GatewayCounter>;
   /** How many there are: a port needs a descriptor for each. Default 1. */
   readonly threads?: number;
 }

@@ -2,16 +2,31 @@
  * What the daemon changes on the host that it did not make itself, and how to put it back. Each change is recorded in the state file before it is
  * done: after a crash the next start reverts what is recorded, and reverting a change that was not done yet does no harm.
  */
-import { findLink, setLink } from '../netlink/link.js';
+import { findLink, getLink, setLink } from '../netlink/link.js';
 import type { Netlink } from '../netlink/netlink.js';
 import { readSysctl, writeSysctl } from '../netlink/sysctl.js';
+import {
+  addClsact,
+  type ClassifierSpec,
+  ingressQueue,
+  listClassifiers,
+  removeClassifier,
+  removeClsact,
+  setClassifier,
+} from '../netlink/tc.js';
 import { type Log, reasonOf } from './log.js';
 
-/** `interface` was down, or had this value of the sysctl. */
-export type HostChange = { kind: 'link-up'; interface: string } | { kind: 'arp-ignore'; interface: string; was: string };
+/** `interface` was down, or had this value of the sysctl, or no classifier of ours at its ingress (and no queue for one: `clsact`). */
+export type HostChange =
+  | { kind: 'link-up'; interface: string }
+  | { kind: 'arp-ignore'; interface: string; was: string }
+  | { kind: 'classifier'; interface: string; priority: number; clsact: boolean };
 
 /** Documentation/networking/ip-sysctl: "do not reply for all local addresses". */
 const IGNORE_ALL = '8';
+
+/** Of our classifiers: "tapb". Only eBPF programs have names, so those of classic BPF go by this alone. */
+export const CLASSIFIER_HANDLE = 0x74617062;
 
 export class HostChanges {
   readonly list: HostChange[] = [];
@@ -43,6 +58,41 @@ export class HostChanges {
     }
   }
 
+  /**
+   * Puts a classifier before all that stand at the interface's ingress, or another program in the place of the one from before. The queue for it is
+   * added where there is none.
+   * @param record writes `list` to disk
+   * @throws SystemError; what was changed until then is put back
+   */
+  classify(name: string, program: ClassifierSpec['program'], record: () => void): void {
+    const { index } = getLink(this.netlink, name);
+    const before = this.list.find((change) => change.kind === 'classifier' && change.interface === name);
+    if (before?.kind === 'classifier') {
+      setClassifier(this.netlink, index, { priority: before.priority, handle: CLASSIFIER_HANDLE, program });
+      return;
+    }
+    const taken = listClassifiers(this.netlink, index).map((each) => each.priority);
+    let priority = 1;
+    while (taken.includes(priority)) priority++;
+    const clsact = ingressQueue(this.netlink, index) === '';
+    this.list.push({ kind: 'classifier', interface: name, priority, clsact });
+    record();
+    try {
+      if (clsact) addClsact(this.netlink, index);
+      setClassifier(this.netlink, index, { priority, handle: CLASSIFIER_HANDLE, program });
+    } catch (error) {
+      this.declassify(name);
+      record();
+      throw error;
+    }
+  }
+
+  /** Removes the classifier of this interface, and the queue when it was made for it and holds nothing else. */
+  declassify(name: string): void {
+    const at = this.list.findIndex((change) => change.kind === 'classifier' && change.interface === name);
+    if (at >= 0) this.revert(...(this.list.splice(at, 1) as [HostChange]));
+  }
+
   /** Puts back what a daemon before this one left behind. */
   mend(changes: readonly HostChange[]): void {
     for (const change of [...changes].reverse()) {
@@ -54,12 +104,24 @@ export class HostChanges {
   private revert(change: HostChange): void {
     try {
       // An interface that is gone took its settings along.
-      if (findLink(this.netlink, change.interface) === undefined) return;
+      const link = findLink(this.netlink, change.interface);
+      if (link === undefined) return;
       if (change.kind === 'arp-ignore') writeSysctl(arpIgnore(change.interface), change.was);
+      else if (change.kind === 'classifier') this.removeClassifier(link.index, change.priority, change.clsact);
       else this.bring(change.interface, false);
     } catch (error) {
       this.log.warn({ change, reason: reasonOf(error) }, `cannot put back ${change.kind} of ${change.interface}`);
     }
+  }
+
+  private removeClassifier(index: number, priority: number, clsact: boolean): void {
+    const ours = listClassifiers(this.netlink, index).find(
+      (each) => each.kind === 'bpf' && each.handle === CLASSIFIER_HANDLE && each.priority === priority,
+    );
+    if (ours !== undefined) removeClassifier(this.netlink, index, ours);
+    if (!clsact || ingressQueue(this.netlink, index) !== 'clsact') return;
+    const empty = (['ingress', 'egress'] as const).every((way) => listClassifiers(this.netlink, index, way).length === 0);
+    if (empty) removeClsact(this.netlink, index);
   }
 
   private bring(name: string, up: boolean): void {

@@ -49,8 +49,12 @@ export function findUsableInterface(netlink: Netlink, name: string, used: (index
 }
 
 /** @throws SystemError */
-export function openInterface(binding: Binding, name: string, threads: number): OpenInterface {
-  const options = { interface: name, netns: -1, promiscuous: true, ignoreOutgoing: true };
+export function openInterface(
+  binding: Binding,
+  name: string,
+  { threads, promiscuous }: { threads: number; promiscuous: boolean },
+): OpenInterface {
+  const options = { interface: name, netns: -1, promiscuous, ignoreOutgoing: true };
   let vnetHeader = true;
   let first = binding.openPacket({ ...options, vnetHeader });
   // Kernels before 6.4 have no PACKET_VNET_HDR_SZ: such a port gets plain frames.

@@ -2,7 +2,7 @@
  * What the API speaks about: plain data, the same in the daemon, its clients and `--json`. MAC addresses are 'aa:bb:cc:dd:ee:ff', IPv4
  * addresses '10.0.0.1', with their prefix '10.0.0.1/24'; times are seconds where not said otherwise; null means "there is none".
  */
-import type { BridgeCounter, DropReason, InterfaceDrop, PortCounter } from '../core/counters.js';
+import type { BridgeCounter, DropReason, GatewayCounter, InterfaceDrop, PortCounter } from '../core/counters.js';
 import type { FaultSettings, PortFlags } from '../engine/protocol.js';
 import type { PortKind } from '../port/port.js';
 
@@ -21,6 +21,34 @@ export interface BridgeInfo {
   groupForwardMask: number;
   /** Ports attached, the host port not counted. */
   ports: number;
+  /** How it reaches the outside: 'auto' by the interfaces of the host's default routes, 'none', or the names of interfaces. */
+  uplink: string;
+  /** No way to the outside, and none from there. */
+  internal: boolean;
+  /** Whether its containers reach each other. */
+  icc: boolean;
+  /** What its flows are translated to; null: the primary address of the uplink (MASQUERADE). */
+  egressAddress: string | null;
+  mssClamp: MssClamp;
+  rules: Rule[];
+}
+
+/** 'auto': where an uplink's MTU is below the bridge's. */
+export type MssClamp = 'auto' | 'on' | 'off';
+
+/** Asked once for each flow, in order; the first that matches decides, without one the flow is allowed. */
+export interface Rule {
+  action: 'allow' | 'deny';
+  /** Seen from the containers; default both. */
+  direction?: 'in' | 'out' | 'both' | undefined;
+  /** 'tcp', 'udp', 'icmp' or a number; absent: any. */
+  protocol?: string | undefined;
+  /** Address or network of the far end; absent: any. */
+  remote?: string | undefined;
+  /** Destination port, '80' or '8000-8999'; absent: any. */
+  ports?: string | undefined;
+  /** Only for the container behind this port. */
+  port?: string | undefined;
 }
 
 export interface CreateBridge {
@@ -38,6 +66,18 @@ export interface CreateBridge {
   arpProxy?: boolean | undefined;
   /** Default 0. */
   groupForwardMask?: number | undefined;
+  /** Default 'auto' with a subnet, 'none' without. Several interfaces: 'eth0,eth1'. */
+  uplink?: string | undefined;
+  /** Default false. */
+  internal?: boolean | undefined;
+  /** Default true. */
+  icc?: boolean | undefined;
+  /** Default null. */
+  egressAddress?: string | null | undefined;
+  /** Default 'auto'. */
+  mssClamp?: MssClamp | undefined;
+  /** Default none. */
+  rules?: Rule[] | undefined;
 }
 
 export interface ChangeBridge {
@@ -46,6 +86,13 @@ export interface ChangeBridge {
   fdbLimit?: number | undefined;
   arpProxy?: boolean | undefined;
   groupForwardMask?: number | undefined;
+  uplink?: string | undefined;
+  internal?: boolean | undefined;
+  icc?: boolean | undefined;
+  egressAddress?: string | null | undefined;
+  mssClamp?: MssClamp | undefined;
+  /** All of them: what is not named is gone. */
+  rules?: Rule[] | undefined;
 }
 
 /** Memory ports belong to programs that run an engine of their own. */
@@ -78,6 +125,8 @@ export interface PortInfo {
   /** Super-frames and unfinished checksums pass. */
   offloads: boolean;
   faults: FaultSettings | null;
+  /** What its flows are translated to; null: as the bridge has it. */
+  egressAddress: string | null;
   rxFrames: number;
   rxBytes: number;
   txFrames: number;
@@ -113,6 +162,7 @@ export interface AttachPort extends PortSource {
   flags?: { [Flag in keyof PortFlags]?: boolean | undefined } | undefined;
   macLimit?: number | undefined;
   faults?: FaultSettings | undefined;
+  egressAddress?: string | null | undefined;
 }
 
 export interface ChangePort {
@@ -121,6 +171,7 @@ export interface ChangePort {
   macLimit?: number | undefined;
   /** Given fields change, others stay; null ends the faults. */
   faults?: { [Field in keyof FaultSettings]?: number | undefined } | null | undefined;
+  egressAddress?: string | null | undefined;
 }
 
 export interface FdbInfo {
@@ -155,8 +206,120 @@ export interface AddNeighbor {
 export interface CountersInfo {
   bridge: Record<BridgeCounter, number>;
   ports: { port: string; drops: number; counters: Record<PortCounter | InterfaceDrop, number> }[];
+  /** What the bridge's gateway counts. */
+  gateway: Record<GatewayCounter, number>;
   /** Each reason summed over the ports. */
   drops: Record<DropReason | InterfaceDrop, number>;
+}
+
+export interface Publish {
+  protocol: 'tcp' | 'udp';
+  /** Address of the host, null for all of them. */
+  hostAddress: string | null;
+  hostPort: number;
+  /** Last of the range. */
+  hostPortEnd: number;
+  /** The container's, for the first of the range. */
+  port: number;
+}
+
+export interface PublishInfo extends Publish {
+  bridge: string;
+  /** Name of the port the container is behind. */
+  portName: string;
+  /** Of the container. */
+  address: string;
+  /** What keeps the port reserved on the host and serves the host itself. */
+  listening: boolean;
+}
+
+export interface AddPublish {
+  /** Default tcp. */
+  protocol?: 'tcp' | 'udp' | undefined;
+  hostAddress?: string | null | undefined;
+  hostPort: number;
+  /** Default: hostPort. */
+  hostPortEnd?: number | undefined;
+  port: number;
+  portName: string;
+}
+
+export interface RemovePublish {
+  protocol?: 'tcp' | 'udp' | undefined;
+  hostAddress?: string | null | undefined;
+  hostPort: number;
+  hostPortEnd?: number | undefined;
+}
+
+export interface FlowEnds {
+  source: string;
+  destination: string;
+  /** Of ICMP queries: the id. Null for protocols without. */
+  sourcePort: number | null;
+  destinationPort: number | null;
+}
+
+export interface FlowInfo {
+  /** 'tcp', 'udp', 'icmp' or the protocol's number. */
+  protocol: string;
+  state: string;
+  assured: boolean;
+  /** As the one who opened it sends. */
+  original: FlowEnds;
+  /** As the answers come: shows what was translated. */
+  reply: FlowEnds;
+  bridge: string;
+  /** Name of the container's port, null when it is gone. */
+  port: string | null;
+  /** Seconds until it ends without traffic. */
+  timeout: number;
+  age: number;
+  packets: { original: number; reply: number };
+  bytes: { original: number; reply: number };
+}
+
+export interface FlowQuery {
+  /** Address or network of either end, before or after translation. */
+  address?: string | undefined;
+  port?: number | undefined;
+  protocol?: string | undefined;
+  state?: string | undefined;
+  /** Name of the container's port. */
+  portName?: string | undefined;
+}
+
+export interface FlowEvent {
+  event: 'new' | 'update' | 'destroy' | 'lost';
+  /** Why it ended. */
+  reason?: string | undefined;
+  flow?: FlowInfo | undefined;
+  /** Events nobody took in time. */
+  lost?: number | undefined;
+}
+
+export interface UplinkInfo {
+  interface: string;
+  state: 'up' | 'down';
+  mac: string;
+  mtu: number;
+  /** All of the interface; the first one is what MASQUERADE translates to. */
+  addresses: string[];
+  /** What keeps translated traffic from the host's own stack. */
+  guard: 'ebpf' | 'ebpf-tc' | 'classic';
+  /** Bridges that use it. */
+  bridges: string[];
+  counters: Record<GatewayCounter, number>;
+}
+
+export interface GatewayInfo {
+  filter: 'apdf' | 'adf' | 'eif';
+  flows: number;
+  flowLimit: number;
+  mappings: number;
+  mappingLimit: number;
+  /** Ports in use for each address and protocol. */
+  pools: { address: string; protocol: string; used: number; size: number }[];
+  timeouts: Record<string, number>;
 }
 
 export interface CaptureOptions {

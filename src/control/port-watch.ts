@@ -87,6 +87,7 @@ export class PortWatch {
     );
     bridge.host.state = 'up';
     await restoreTables(context, bridge);
+    await context.gateway.portAdded(bridge, bridge.host);
   }
 
   private poll(): void {
@@ -118,6 +119,7 @@ export class PortWatch {
         await context.engine.call('add-port', { port: port.number, settings, keepCounters: true });
         this.down.delete(port.number);
         await restoreTables(context, bridge);
+        await context.gateway.portAdded(bridge, port);
         port.state = 'up';
         context.log.info(fields, `port ${port.name}: its interface is up again`);
       }

@@ -5,7 +5,9 @@ import type { CaptureFile } from '../port/capture-file.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { formatMac, type MacAddress } from '../wire/mac-address.js';
 import type { AddressPool } from './address-pool.js';
+import type { Listening } from './host-listener.js';
 import type { BridgeInfo, DaemonPortKind, PortInfo, PortState } from './model.js';
+import { addressText, type Routing } from './routing.js';
 
 export interface PortRecord {
   /** The engine's. */
@@ -29,6 +31,8 @@ export interface PortRecord {
   flags: PortFlags;
   macLimit: number;
   faults: FaultSettings | null;
+  /** What its flows are translated to, int32; 0: as the bridge has it. */
+  egressAddress: number;
   offloads: boolean;
   udpSegmentation: boolean;
   /** Ours, -1 for a file; the engine works on a duplicate. */
@@ -51,12 +55,31 @@ export interface BridgeRecord {
   mac: MacAddress;
   pool: AddressPool | null;
   settings: BridgeSettings;
+  routing: Routing;
+  publishes: PublishRecord[];
   host: PortRecord;
   /** By name, in the order they were attached; the host port is not among them. */
   ports: Map<string, PortRecord>;
   /** What a user added: ports and gateway register theirs by themselves. */
   fdb: { mac: MacAddress; vlan: number; port: string }[];
   neighbors: { ip: number; mac: MacAddress }[];
+}
+
+export interface PublishRecord {
+  /** The engine's number. */
+  id: number;
+  protocol: 'tcp' | 'udp';
+  /** int32; 0: every address of the host. */
+  hostAddress: number;
+  hostPort: number;
+  /** Ports in a row. */
+  count: number;
+  /** The container's. */
+  port: PortRecord;
+  /** Of the container, for the first of the range. */
+  innerPort: number;
+  /** null: the port was taken when it was restored. */
+  listener: Pick<Listening, 'close'> | null;
 }
 
 /** Of a port whose interface nobody has looked at yet. */
@@ -76,6 +99,12 @@ export function cidrText(ip: { address: number; prefix: number }): string {
   return `${formatIpv4(ip.address)}/${ip.prefix}`;
 }
 
+/** The flags in force: containers of a bridge without icc are all isolated, whatever each was given. */
+export function portFlags(bridge: BridgeRecord, port: PortRecord): PortFlags {
+  const isolated = port.flags.isolated || (!bridge.routing.icc && port.kind !== 'host');
+  return { ...port.flags, isolated };
+}
+
 export function queueDropsOf(port: PortRecord): number {
   return port.queueDropsBefore + port.queueDrops;
 }
@@ -85,7 +114,7 @@ export function dropsOf(counters: CounterView<PortCounter>, port: PortRecord): n
 }
 
 export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
-  const { settings } = bridge;
+  const { settings, routing } = bridge;
   return {
     name: bridge.name,
     mtu: bridge.mtu,
@@ -97,6 +126,12 @@ export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
     arpProxy: settings.arpProxy,
     groupForwardMask: settings.groupForwardMask,
     ports: bridge.ports.size,
+    uplink: routing.uplink,
+    internal: routing.internal,
+    icc: routing.icc,
+    egressAddress: addressText(routing.egressAddress),
+    mssClamp: routing.mssClamp,
+    rules: routing.rules.map((rule) => ({ ...rule })),
   };
 }
 
@@ -114,10 +149,11 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: Count
     mac: port.mac === null ? null : macText(port.mac),
     ip: port.ip === null ? null : cidrText(port.ip),
     mtu: port.mtu,
-    flags: { ...port.flags },
+    flags: portFlags(bridge, port),
     macLimit: port.macLimit,
     offloads: port.offloads,
     faults: port.faults === null ? null : { ...port.faults },
+    egressAddress: addressText(port.egressAddress),
     rxFrames: count('rx_frames'),
     rxBytes: count('rx_bytes'),
     txFrames: count('tx_frames'),

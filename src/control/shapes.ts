@@ -10,4 +10,5 @@ export const flagShape = {
   hairpin: z.boolean(),
   isolated: z.boolean(),
   locked: z.boolean(),
+  sourceGuard: z.boolean(),
 };

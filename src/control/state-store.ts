@@ -18,10 +18,14 @@ import { makeDirectories, removeDirectories } from './made-directories.js';
 import { flagShape } from './shapes.js';
 import { StateLock } from './state-lock.js';
 
+/**
+ * Rises when older records can no longer be read. A field that is added gets a default here instead, which says what was before there was the field;
+ * a record with fields that are unknown here was written by a newer version, and is set aside.
+ */
 const VERSION = 1;
 
 const macText = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
-const flags = z.strictObject(flagShape);
+const flags = z.strictObject({ ...flagShape, sourceGuard: z.boolean().default(true) });
 const faults = z.strictObject({
   seed: z.number(),
   loss: z.number(),
@@ -46,6 +50,23 @@ const port = z.strictObject({
   flags,
   macLimit: z.number(),
   faults: faults.nullable(),
+  egressAddress: z.string().nullable().default(null),
+});
+const rule = z.strictObject({
+  action: z.enum(['allow', 'deny']),
+  direction: z.enum(['in', 'out', 'both']).optional(),
+  protocol: z.string().optional(),
+  remote: z.string().optional(),
+  ports: z.string().optional(),
+  port: z.string().optional(),
+});
+const publish = z.strictObject({
+  protocol: z.enum(['tcp', 'udp']),
+  hostAddress: z.string().nullable(),
+  hostPort: z.number(),
+  hostPortEnd: z.number(),
+  port: z.number(),
+  portName: z.string(),
 });
 const bridge = z.strictObject({
   name: z.string(),
@@ -57,6 +78,13 @@ const bridge = z.strictObject({
   fdbLimit: z.number(),
   arpProxy: z.boolean(),
   groupForwardMask: z.number(),
+  uplink: z.string().default('none'),
+  internal: z.boolean().default(false),
+  icc: z.boolean().default(true),
+  egressAddress: z.string().nullable().default(null),
+  mssClamp: z.enum(['auto', 'on', 'off']).default('auto'),
+  rules: z.array(rule).default([]),
+  publishes: z.array(publish).default([]),
   ports: z.array(port),
   fdb: z.array(z.strictObject({ mac: macText, vlan: z.number(), port: z.string() })),
   neighbors: z.array(z.strictObject({ ip: z.string(), mac: macText })),
@@ -64,9 +92,11 @@ const bridge = z.strictObject({
 const change = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('link-up'), interface: z.string() }),
   z.strictObject({ kind: z.literal('arp-ignore'), interface: z.string(), was: z.string() }),
+  z.strictObject({ kind: z.literal('classifier'), interface: z.string(), priority: z.number(), clsact: z.boolean() }),
 ]);
 const state = z.strictObject({ version: z.literal(VERSION), bridges: z.array(bridge), changes: z.array(change) });
 
+export type SavedPublish = z.infer<typeof publish>;
 export type SavedPort = z.infer<typeof port>;
 export type SavedBridge = z.infer<typeof bridge>;
 export type SavedState = z.infer<typeof state>;

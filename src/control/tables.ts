@@ -102,7 +102,7 @@ export async function restoreTables(context: ControlContext, bridge: BridgeRecor
 }
 
 export function countersOf(context: ControlContext, bridge: BridgeRecord): CountersInfo {
-  const { portCounters, bridgeCounters } = context.engine;
+  const { portCounters, bridgeCounters, gatewayCounters } = context.engine;
   const all = [bridge.host, ...bridge.ports.values()];
   lookAtInterfaces(context, all);
   const ports = all.map((port) => ({
@@ -113,7 +113,7 @@ export function countersOf(context: ControlContext, bridge: BridgeRecord): Count
   const drops = {} as CountersInfo['drops'];
   for (const reason of [...DROPS, 'queue_drops'] as const)
     drops[reason] = ports.reduce((sum, { counters }) => sum + counters[reason], 0);
-  return { bridge: bridgeCounters.snapshot(bridge.number), ports, drops };
+  return { bridge: bridgeCounters.snapshot(bridge.number), ports, gateway: gatewayCounters.snapshot(bridge.number), drops };
 }
 
 /** Entries the bridge made for its ports live and die with them. */

@@ -46,6 +46,11 @@ export function stream(description: string, mediaType: string) {
   return { 200: { description, content: { [mediaType]: { schema } } }, ...ERRORS };
 }
 
+/** JSON values one a line, as many as there are; `schema` is that of one line. */
+export function lineStream<Schema extends z.ZodType>(schema: Schema, description: string, mediaType: string) {
+  return { 200: { description, content: { [mediaType]: { schema } } }, ...ERRORS };
+}
+
 export function body<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { 'application/json': { schema } } } as const;
 }

@@ -13,6 +13,7 @@ import { errorAnswer, json } from './answers.js';
 import { problemOf } from './problem.js';
 import { addBridgeRoutes, bridgeRoutes } from './routes-bridges.js';
 import { addCaptureRoutes, captureRoutes } from './routes-capture.js';
+import { addGatewayRoutes, gatewayRoutes } from './routes-gateway.js';
 import { addPortRoutes, portRoutes } from './routes-ports.js';
 import { addTableRoutes, tableRoutes } from './routes-tables.js';
 import { Health, NoQuery, Version } from './schemas.js';
@@ -42,7 +43,14 @@ const daemonRoutes = {
 };
 
 /** All routes, for tests that compare them with the document. */
-export const ROUTES = { ...daemonRoutes, ...bridgeRoutes, ...prefixed('port', portRoutes), ...tableRoutes, ...captureRoutes };
+export const ROUTES = {
+  ...daemonRoutes,
+  ...bridgeRoutes,
+  ...prefixed('port', portRoutes),
+  ...tableRoutes,
+  ...gatewayRoutes,
+  ...captureRoutes,
+};
 
 export function createApp(control: Control, log: Log): OpenAPIHono {
   const app = new OpenAPIHono({
@@ -66,6 +74,7 @@ export function createApp(control: Control, log: Log): OpenAPIHono {
   addBridgeRoutes(app, control);
   addPortRoutes(app, control);
   addTableRoutes(app, control);
+  addGatewayRoutes(app, control);
   addCaptureRoutes(app, control);
   app.get('/openapi.json', (c) => c.json(documentOf(app)));
   app.notFound((c) => {

@@ -2,13 +2,28 @@
 import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
 import { ControlError } from '../control/control-error.js';
+import { GUARD_SETTINGS } from '../control/guard.js';
 import { reasonOf } from '../control/log.js';
 import { MAX_THREADS } from '../engine/protocol.js';
 import { LOG_LEVELS } from './log.js';
 import { problemOf } from './problem.js';
 import { AttachPort, CreateBridge } from './schemas.js';
+import { AddPublish } from './schemas-gateway.js';
 
 const MAX_BYTES = 1 << 20;
+
+/** What holds for the gateways of all bridges; src/control/nat-options.ts has the defaults and checks the values. */
+const Nat = z.strictObject({
+  flowLimit: z.int().optional(),
+  flowShare: z.number().optional(),
+  filter: z.enum(['apdf', 'adf', 'eif']).optional(),
+  ranges: z.array(z.tuple([z.int(), z.int()])).optional(),
+  profile: z.enum(['rfc', 'kernel']).optional(),
+  timeouts: z.record(z.string(), z.int()).optional(),
+  loose: z.boolean().optional(),
+  liberal: z.boolean().optional(),
+  guard: z.enum(GUARD_SETTINGS).optional(),
+});
 
 export const Config = z.strictObject({
   socket: z.string().optional(),
@@ -16,7 +31,10 @@ export const Config = z.strictObject({
   group: z.string().optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   threads: z.int().min(1).max(MAX_THREADS).optional(),
-  bridges: z.array(CreateBridge.extend({ ports: z.array(AttachPort).optional() })).optional(),
+  nat: Nat.optional(),
+  bridges: z
+    .array(CreateBridge.extend({ ports: z.array(AttachPort).optional(), publishes: z.array(AddPublish).optional() }))
+    .optional(),
 });
 export type Config = z.infer<typeof Config>;
 

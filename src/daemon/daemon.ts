@@ -12,6 +12,7 @@ import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
+import { defined } from '../control/defined.js';
 import { type Log, reasonOf } from '../control/log.js';
 import { removeDirectories } from '../control/made-directories.js';
 import { StateStore } from '../control/state-store.js';
@@ -31,6 +32,7 @@ export interface DaemonOptions {
   group?: string | undefined;
   /** Engine threads; default 1. */
   threads?: number | undefined;
+  nat?: Config['nat'];
   bridges?: Config['bridges'];
   log: Log;
 }
@@ -52,7 +54,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   try {
     store = StateStore.open(options.state);
     engine = await EngineGroup.start(binding, { threads: options.threads ?? 1 });
-    control = await Control.start({ binding, engine, log, store });
+    control = await Control.start({ binding, engine, log, store, nat: defined(options.nat ?? {}) });
     await makeConfigured(control, options.bridges ?? [], log);
     server = createServer(getRequestListener(createApp(control, log).fetch));
     await listen(server, options.socket, gid);
@@ -92,7 +94,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
 /** Bridges of the configuration that were not restored. A port whose namespace is not there yet is no reason to have no bridge. */
 async function makeConfigured(control: Control, bridges: NonNullable<Config['bridges']>, log: Log): Promise<void> {
-  for (const { ports = [], ...bridge } of bridges) {
+  for (const { ports = [], publishes = [], ...bridge } of bridges) {
     const there = new Set(control.listBridges().map(({ name }) => name));
     try {
       if (!there.has(bridge.name)) await control.createBridge(bridge);
@@ -107,6 +109,14 @@ async function makeConfigured(control: Control, bridges: NonNullable<Config['bri
           { bridge: bridge.name, port: port.port, reason: reasonOf(error) },
           `cannot attach port ${port.port} of the configuration`,
         );
+      });
+    }
+    const published = control.listPublishes(bridge.name);
+    for (const { protocol = 'tcp', ...rest } of publishes) {
+      if (published.some((each) => each.protocol === protocol && each.hostPort === rest.hostPort)) continue;
+      await control.publish(bridge.name, { protocol, ...rest }).catch((error) => {
+        const fields = { bridge: bridge.name, port: rest.portName, reason: reasonOf(error) };
+        log.warn(fields, `cannot publish ${rest.hostPort}/${protocol} of the configuration`);
       });
     }
   }

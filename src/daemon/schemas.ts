@@ -17,17 +17,16 @@ import {
   BRIDGE_COUNTERS,
   DROP_REASONS,
   type DropReason,
+  GATEWAY_COUNTERS,
   INTERFACE_DROP_REASONS,
   type InterfaceDrop,
   PORT_COUNTERS,
 } from '../core/counters.js';
 import { numberAbove, numberWithin, wholeNumber } from './problem.js';
+import { counters, name, text } from './schema-parts.js';
+import { egressAddress, mssClamp, Rule, Rules, uplink } from './schemas-gateway.js';
 
 const INTERFACE_DROPS = Object.keys(INTERFACE_DROP_REASONS) as InterfaceDrop[];
-
-const text = (example: string) => z.string().min(1).max(4096).openapi({ example });
-const counters = <Name extends string>(names: readonly Name[]) =>
-  z.strictObject(Object.fromEntries(names.map((name) => [name, z.number()])) as Record<Name, z.ZodNumber>);
 
 const fraction = numberWithin({ min: 0, max: 1 });
 const micros = wholeNumber(FAULT_MICROS);
@@ -66,6 +65,12 @@ export const BridgeInfo = z
     arpProxy: z.boolean(),
     groupForwardMask: z.number(),
     ports: z.number(),
+    uplink,
+    internal: z.boolean(),
+    icc: z.boolean(),
+    egressAddress,
+    mssClamp,
+    rules: z.array(Rule),
   })
   .openapi('Bridge') satisfies z.ZodType<model.BridgeInfo>;
 
@@ -75,6 +80,12 @@ const bridgeSettings = {
   fdbLimit: wholeNumber(FDB_LIMIT).optional(),
   arpProxy: z.boolean().optional(),
   groupForwardMask: wholeNumber(GROUP_FORWARD_MASK).optional(),
+  uplink: uplink.optional(),
+  internal: z.boolean().optional(),
+  icc: z.boolean().optional(),
+  egressAddress: egressAddress.optional(),
+  mssClamp: mssClamp.optional(),
+  rules: Rules.optional(),
 };
 export const CreateBridge = z
   .strictObject({
@@ -103,6 +114,7 @@ export const PortInfo = z
     macLimit: z.number(),
     offloads: z.boolean(),
     faults: faults.nullable(),
+    egressAddress,
     rxFrames: z.number(),
     rxBytes: z.number(),
     txFrames: z.number(),
@@ -129,6 +141,7 @@ export const AttachPort = z
     flags: partialFlags.optional(),
     macLimit: macLimit.optional(),
     faults: faults.optional(),
+    egressAddress: egressAddress.optional(),
   })
   .openapi('AttachPort') satisfies z.ZodType<model.AttachPort>;
 export const ChangePort = z
@@ -137,6 +150,7 @@ export const ChangePort = z
     mtu: wholeNumber(MTU).optional(),
     macLimit: macLimit.optional(),
     faults: faults.partial().nullable().optional(),
+    egressAddress: egressAddress.optional(),
   })
   .openapi('ChangePort') satisfies z.ZodType<model.ChangePort>;
 
@@ -165,6 +179,7 @@ export const CountersInfo = z
     ports: z.array(
       z.strictObject({ port: text('web'), drops: z.number(), counters: counters([...PORT_COUNTERS, ...INTERFACE_DROPS]) }),
     ),
+    gateway: counters(GATEWAY_COUNTERS),
     drops: counters([...(Object.keys(DROP_REASONS) as DropReason[]), ...INTERFACE_DROPS]),
   })
   .openapi('Counters') satisfies z.ZodType<model.CountersInfo>;
@@ -189,12 +204,6 @@ export const Version = z
   .strictObject({ version: z.string(), node: z.string(), kernel: z.string(), pid: z.number() })
   .openapi('Version') satisfies z.ZodType<model.VersionInfo>;
 
-const name = (param: string) =>
-  z
-    .string()
-    .min(1)
-    .max(256)
-    .openapi({ param: { name: param, in: 'path' } });
 export const BridgePath = z.strictObject({ bridge: name('bridge') });
 export const PortPath = z.strictObject({ bridge: name('bridge'), port: name('port') });
 export const FdbPath = z.strictObject({ bridge: name('bridge'), mac: name('mac') });

@@ -16,6 +16,13 @@ const BRIDGE: SavedBridge = {
   fdbLimit: 65536,
   arpProxy: true,
   groupForwardMask: 0,
+  uplink: 'auto',
+  internal: false,
+  icc: true,
+  egressAddress: null,
+  mssClamp: 'auto',
+  rules: [{ action: 'deny', direction: 'out', protocol: 'tcp', ports: '25' }],
+  publishes: [{ protocol: 'tcp', hostAddress: null, hostPort: 8080, hostPortEnd: 8080, port: 80, portName: 'web' }],
   ports: [
     {
       name: 'web',
@@ -32,6 +39,7 @@ const BRIDGE: SavedBridge = {
       flags: DEFAULT_PORT_FLAGS,
       macLimit: 0,
       faults: null,
+      egressAddress: null,
     },
   ],
   fdb: [{ mac: '02:00:00:00:00:03', vlan: 0, port: 'web' }],

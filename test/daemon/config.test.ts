@@ -20,24 +20,29 @@ socket: /run/x.sock
 state: /var/lib/x
 group: docker
 logLevel: debug
+nat: { flowLimit: 1000, ranges: [[20000, 29999]], timeouts: { udpStream: 180 }, guard: classic }
 bridges:
   - name: tb0
     subnet: 10.1.0.0/24
     arpProxy: false
     ports:
       - { port: web, netns: web, ip: auto, flags: { isolated: true } }
+    publishes:
+      - { hostPort: 8080, port: 80, portName: web }
 `;
     expect(await parseConfig(text, 'x.yaml')).toEqual({
       socket: '/run/x.sock',
       state: '/var/lib/x',
       group: 'docker',
       logLevel: 'debug',
+      nat: { flowLimit: 1000, ranges: [[20_000, 29_999]], timeouts: { udpStream: 180 }, guard: 'classic' },
       bridges: [
         {
           name: 'tb0',
           subnet: '10.1.0.0/24',
           arpProxy: false,
           ports: [{ port: 'web', netns: 'web', ip: 'auto', flags: { isolated: true } }],
+          publishes: [{ hostPort: 8080, port: 80, portName: 'web' }],
         },
       ],
     });
