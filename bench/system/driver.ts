@@ -42,6 +42,8 @@ export interface Driver {
   needs?: readonly { command: string; package: string }[];
   /** 2: passes any frame. 3: only what its own IP stack understands, opened by a. */
   layer: 2 | 3;
+  /** Whether a is inside of a gateway that translates, and b outside: for the types that measure that. */
+  nat?: boolean;
   /** Whether echoes pass. */
   ping: boolean;
   /** Ports it can have, a and b included. */

@@ -7,7 +7,7 @@ export function listing(bold: (text: string) => string = (text) => text): string
   const drivers = DRIVERS.map((driver) => [
     driver.name,
     driver.role,
-    DEFAULT_DRIVERS.includes(driver.name) ? 'default' : '',
+    driver.nat === true ? 'set nat' : DEFAULT_DRIVERS.includes(driver.name) ? 'default' : '',
     driver.maxPorts > 2 ? `up to ${driver.maxPorts} ports` : '2 ports',
     driver.what,
     absence(driver) ?? '',

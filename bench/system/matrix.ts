@@ -1,6 +1,7 @@
 /** Everything there is to choose from, in the order of the report. */
 import type { Driver } from './driver.js';
 import { dockerBridge } from './drivers/docker-bridge.js';
+import { dockerNat } from './drivers/docker-nat.js';
 import { kernelBridge } from './drivers/kernel-bridge.js';
 import { kernelTuned } from './drivers/kernel-tuned.js';
 import { ovs } from './drivers/ovs.js';
@@ -8,6 +9,7 @@ import { pasta } from './drivers/pasta.js';
 import { slirp4netns } from './drivers/slirp4netns.js';
 import { tapRelay } from './drivers/tap-relay.js';
 import { tapbridge } from './drivers/tapbridge.js';
+import { tapbridgeNat } from './drivers/tapbridge-nat.js';
 import { tapbridgeThreads } from './drivers/tapbridge-threads.js';
 import { vde } from './drivers/vde.js';
 import { veth } from './drivers/veth.js';
@@ -20,6 +22,7 @@ import { GROWTH } from './types/growth.js';
 import { LATENCY } from './types/latency.js';
 import { learningRate } from './types/learning-rate.js';
 import { memory } from './types/memory.js';
+import { NAT_TYPES } from './types/nat.js';
 import { pingIdle, pingRtt } from './types/ping.js';
 import { tcpConnect, tcpRr } from './types/tcp-ask.js';
 import { tcp1, tcp1Cubic, tcp1Reno, tcp1Reverse, tcp8 } from './types/tcp-bulk.js';
@@ -40,6 +43,8 @@ export const DRIVERS: readonly Driver[] = [
   slirp4netns,
   tapRelay,
   veth,
+  dockerNat,
+  tapbridgeNat,
 ];
 export const TYPES: readonly BenchType[] = [
   ...UDP_SIZES,
@@ -66,6 +71,7 @@ export const TYPES: readonly BenchType[] = [
   pingRtt,
   udpRr,
   pingIdle,
+  ...NAT_TYPES,
 ];
 
 /** What runs without --drivers: the first one that can run here is the reference. */
@@ -74,3 +80,12 @@ export const DEFAULT_DRIVERS = ['docker-bridge', 'kernel-bridge', 'tapbridge'];
 export const DEFAULT_TYPES = ['udp-64', 'udp-16-flows', 'udp-1446', 'tcp-1', 'tcp-8', 'tcp-rr', 'ping-idle'];
 /** And with --quick. */
 export const QUICK_TYPES = ['udp-64', 'tcp-1', 'ping-idle'];
+
+/** What there is to compare: bridges, or gateways that translate between a container and the outside. A type of one says nothing about the other. */
+export const SETS = ['bridge', 'nat'] as const;
+export type SetName = (typeof SETS)[number];
+
+/** Names of what belongs to a set. */
+export function namesOf(all: readonly { name: string; nat?: boolean }[], set: SetName): string[] {
+  return all.filter(({ nat = false }) => nat === (set === 'nat')).map(({ name }) => name);
+}

@@ -1,12 +1,14 @@
 /** What a campaign will do: options checked, drivers that cannot run here and pairs that do not go together left out, with the reason. */
 import { UsageError } from '../../dist/cli/failure.js';
 import type { Driver } from './driver.js';
-import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, QUICK_TYPES, TYPES } from './matrix.js';
+import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, namesOf, QUICK_TYPES, SETS, type SetName, TYPES } from './matrix.js';
 import { findProgram } from './programs.js';
 import type { Campaign } from './result.js';
 import { type BenchType, WARM_UP_SHARE } from './type.js';
 
 export interface BenchOptions {
+  /** What to choose from when drivers or types are not named. Default: by what is named, else 'bridge'. */
+  set?: string;
   drivers?: string;
   types?: string;
   rounds?: number;
@@ -45,14 +47,19 @@ interface Preset {
   aa: boolean;
 }
 
-const DEFAULT: Preset = { rounds: 6, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: DEFAULT_TYPES, aa: false };
-const QUICK: Preset = { rounds: 3, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: QUICK_TYPES, aa: false };
-const FULL: Preset = {
-  rounds: 6,
-  seconds: 1,
-  drivers: DRIVERS.map(({ name }) => name),
-  types: TYPES.map(({ name }) => name),
-  aa: true,
+const NAT_DRIVERS = namesOf(DRIVERS, 'nat');
+const NAT_TYPES = namesOf(TYPES, 'nat');
+const PRESETS: Record<SetName, Record<'default' | 'quick' | 'full', Preset>> = {
+  bridge: {
+    default: { rounds: 6, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: DEFAULT_TYPES, aa: false },
+    quick: { rounds: 3, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: QUICK_TYPES, aa: false },
+    full: { rounds: 6, seconds: 1, drivers: namesOf(DRIVERS, 'bridge'), types: namesOf(TYPES, 'bridge'), aa: true },
+  },
+  nat: {
+    default: { rounds: 6, seconds: 0.5, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: false },
+    quick: { rounds: 3, seconds: 0.5, drivers: NAT_DRIVERS, types: ['nat-udp-64', 'nat-tcp-out', 'nat-ping'], aa: false },
+    full: { rounds: 6, seconds: 1, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: true },
+  },
 };
 
 const MAX_ROUNDS = 1000;
@@ -63,7 +70,8 @@ export const AGAIN = '-again';
 /** @throws UsageError for options that make no sense, Error when nothing is left to measure */
 export function makePlan(options: BenchOptions, installed: (command: string) => boolean = isInstalled): Plan {
   if (options.quick && options.full) throw new UsageError('--quick and --full exclude each other');
-  const preset = options.quick ? QUICK : options.full ? FULL : DEFAULT;
+  const set = chooseSet(options);
+  const preset = PRESETS[set][options.quick ? 'quick' : options.full ? 'full' : 'default'];
   const rounds = options.rounds ?? preset.rounds;
   const seconds = options.seconds ?? preset.seconds;
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > MAX_ROUNDS)
@@ -71,14 +79,14 @@ export function makePlan(options: BenchOptions, installed: (command: string) => 
   if (!(seconds >= 0.1 && seconds <= MAX_SECONDS))
     throw new UsageError(`--seconds is a number from 0.1 to ${MAX_SECONDS}, not ${seconds}`);
   const missing: Campaign['missing'] = [];
-  const drivers = chooseDrivers(options.drivers, preset.drivers).filter((driver) => {
+  const drivers = chooseDrivers(options.drivers, preset.drivers, set).filter((driver) => {
     const why = absence(driver, installed);
     if (why !== null) missing.push({ driver: driver.name, why });
     return why === null;
   });
   if (drivers.length === 0)
     throw new Error(`no driver is left to measure: ${missing.map(({ driver, why }) => `${driver} ${why}`).join('; ')}`);
-  const chosen = chooseTypes(options.types, preset.types);
+  const chosen = chooseTypes(options.types, preset.types, set);
   for (const type of chosen) {
     for (const driver of drivers) {
       const why = mismatch(driver, type) ?? absence(type, installed);
@@ -100,6 +108,8 @@ export function makePlan(options: BenchOptions, installed: (command: string) => 
 
 /** Why this pair cannot be measured; null when it can. */
 export function mismatch(driver: Driver, type: BenchType): string | null {
+  if (type.nat === true && driver.nat !== true) return 'translates no addresses';
+  if (type.nat !== true && driver.nat === true) return 'has b outside, which only types of the set nat measure';
   if (driver.layer > type.layer) return 'passes IP only, no frames';
   if (type.ping === true && !driver.ping) return 'passes no ICMP echoes';
   const ports = type.ports ?? 2;
@@ -119,8 +129,23 @@ function isInstalled(command: string): boolean {
   return findProgram(command) !== undefined;
 }
 
-function chooseDrivers(list: string | undefined, preset: readonly string[]): Driver[] {
-  return named('--drivers', list, preset, DRIVERS).map((name) => {
+/** The one that was named, else that of the drivers and types that were. */
+function chooseSet({ set: name, drivers = '', types = '' }: BenchOptions): SetName {
+  if (name === undefined) {
+    const given = [...drivers.split(','), ...types.split(',')].map((each) => each.trim());
+    const named = [
+      ...DRIVERS,
+      ...TYPES.flatMap(({ name, family, nat = false }) => [name, family].map((word) => ({ name: word, nat }))),
+    ];
+    return named.some(({ name, nat }) => nat === true && given.includes(name)) ? 'nat' : 'bridge';
+  }
+  const set = SETS.find((each) => each === name);
+  if (set === undefined) throw unknown('--set', name, SETS);
+  return set;
+}
+
+function chooseDrivers(list: string | undefined, preset: readonly string[], set: SetName): Driver[] {
+  return named('--drivers', list, preset, namesOf(DRIVERS, set)).map((name) => {
     const driver = DRIVERS.find((each) => each.name === name);
     if (driver === undefined)
       throw unknown(
@@ -133,8 +158,8 @@ function chooseDrivers(list: string | undefined, preset: readonly string[]): Dri
 }
 
 /** Types by name or by family, in the order of the report. */
-function chooseTypes(list: string | undefined, preset: readonly string[]): BenchType[] {
-  const names = named('--types', list, preset, TYPES);
+function chooseTypes(list: string | undefined, preset: readonly string[], set: SetName): BenchType[] {
+  const names = named('--types', list, preset, namesOf(TYPES, set));
   for (const name of names) {
     if (!TYPES.some((type) => type.name === name || type.family === name)) {
       throw unknown('--types', name, [...new Set(TYPES.flatMap((type) => [type.name, type.family]))]);
@@ -143,14 +168,9 @@ function chooseTypes(list: string | undefined, preset: readonly string[]): Bench
   return TYPES.filter((type) => names.includes(type.name) || names.includes(type.family));
 }
 
-function named(
-  option: string,
-  list: string | undefined,
-  preset: readonly string[],
-  all: readonly { name: string }[],
-): readonly string[] {
+function named(option: string, list: string | undefined, preset: readonly string[], all: readonly string[]): readonly string[] {
   if (list === undefined) return preset;
-  if (list === 'all') return all.map(({ name }) => name);
+  if (list === 'all') return all;
   const names = list.split(',').map((name) => name.trim());
   if (names.includes(''))
     throw new UsageError(`${option} is a list of names with commas between them, not ${JSON.stringify(list)}`);
@@ -164,11 +184,12 @@ function unknown(option: string, name: string, known: readonly string[]): UsageE
 }
 
 /** What to type to do it again. */
-function commandLine({ drivers, types, rounds, seconds, quick, full, aa }: BenchOptions): string {
+function commandLine({ set, drivers, types, rounds, seconds, quick, full, aa }: BenchOptions): string {
   const words = [
     quick && '--quick',
     full && '--full',
     aa && '--aa',
+    set !== undefined && `--set ${set}`,
     drivers !== undefined && `--drivers ${withoutBlanks(drivers)}`,
     types !== undefined && `--types ${withoutBlanks(types)}`,
     rounds !== undefined && `--rounds ${rounds}`,

@@ -46,6 +46,8 @@ export interface BenchType {
   /** The least layer a driver must pass. */
   layer: 2 | 3;
   ping?: boolean;
+  /** Needs a driver whose a is inside of a gateway that translates, and b outside. */
+  nat?: boolean;
   /** Programs it cannot do without, and the Debian packages that have them. */
   needs?: readonly { command: string; package: string }[];
   /** Ports it needs, a and b included. Default 2. The trial makes the spare ones and hands them to the driver. */

@@ -23,7 +23,7 @@ export class Demo {
   /** Runs the steps until one fails. Returns whether none did. */
   async run(): Promise<boolean> {
     const start = performance.now();
-    this.report.title('tapbridge demo: two containers and a host on one bridge');
+    this.report.title('tapbridge demo: two containers and a host on one bridge, and a host outside');
     this.report.text('All of it in network namespaces of its own; the network of this machine is not touched.');
     this.report.text();
     if (!(await this.step('lab built', () => this.open()))) return false;
@@ -53,10 +53,12 @@ export class Demo {
     this.opened = await Stage.open((lab) => {
       this.lab = lab;
     });
-    const { host, web, db } = this.opened;
+    const { host, web, db, outside } = this.opened;
     return {
-      figure: '3 namespaces',
-      evidence: [host, web, db].map(({ name, pid, namespace }) => `${name}: namespace ${namespace.path}, process ${pid}`),
+      figure: '4 namespaces',
+      evidence: [host, web, db, outside].map(
+        ({ name, pid, namespace }) => `${name}: namespace ${namespace.path}, process ${pid}`,
+      ),
     };
   }
 

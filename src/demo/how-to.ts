@@ -1,7 +1,6 @@
 /** What to type next. */
 import { columns } from './report.js';
-import { BRIDGE, DB, GATEWAY, SUBNET } from './scenario.js';
-import type { Stage } from './stage.js';
+import { BRIDGE, DB, GATEWAY, type Stage, SUBNET } from './stage.js';
 
 /** In the environment of a demo that runs in a user namespace (cli/demo): what it says is read by somebody outside of it. */
 export const USER_NAMESPACE_MARK = 'TAPBRIDGE_DEMO_USER_NAMESPACE';

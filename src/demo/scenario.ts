@@ -4,27 +4,16 @@ import type { FdbInfo } from '../control/model.js';
 import type { LabHost } from '../lab/lab-host.js';
 import { createVeth, getLink, setLink } from '../netlink/link.js';
 import { watchExchange } from './exchange.js';
+import { OUTSIDE_STEPS } from './outside.js';
 import { columns, duration, type Shown } from './report.js';
-import type { Stage } from './stage.js';
-
-export const BRIDGE = 'tb0';
-export const SUBNET = '10.77.0.0/24';
-export const GATEWAY = '10.77.0.1';
-const WEB = '10.77.0.2';
-export const DB = '10.77.0.3';
-const JOB = '10.77.0.9';
-const GUEST = '10.77.0.50';
+import { BRIDGE, DB, GATEWAY, GUEST, JOB, type Stage, SUBNET, WEB } from './stage.js';
+import { expect, type Step } from './step.js';
 
 const STREAM_BYTES = 256 << 20;
 const BACK_BYTES = 64 << 20;
 const PINGS = 100;
 const GONE_MILLIS = 5000;
 const POLL_MILLIS = 5;
-
-export interface Step {
-  title: string;
-  run(stage: Stage): Promise<Shown>;
-}
 
 export const STEPS: readonly Step[] = [
   { title: 'daemon started', run: startDaemon },
@@ -36,6 +25,7 @@ export const STEPS: readonly Step[] = [
   { title: 'learning: a station nobody announced', run: learn },
   { title: 'TCP web → db, every byte checked', run: stream },
   { title: 'host ↔ container', run: reachHost },
+  ...OUTSIDE_STEPS,
   { title: 'a captured exchange', run: capture },
   { title: 'a container ends, its port goes with it', run: removeWithNamespace },
 ];
@@ -50,7 +40,12 @@ async function createBridge({ client, host }: Stage): Promise<Shown> {
   expect(host.namespace.hasInterface(BRIDGE), `the host has no interface ${BRIDGE}`);
   return {
     figure: SUBNET,
-    evidence: [`host port ${BRIDGE}, ${bridge.gateway} in ${bridge.subnet}, ${bridge.mac}, MTU ${bridge.mtu}`],
+    evidence: [
+      `host port ${BRIDGE}, ${bridge.gateway} in ${bridge.subnet}, ${bridge.mac}, MTU ${bridge.mtu}`,
+      ...(await client.listUplinks()).map(
+        (uplink) => `uplink ${uplink.interface}, ${uplink.addresses.join(', ')}, guard ${uplink.guard}`,
+      ),
+    ],
   };
 }
 
@@ -207,8 +202,4 @@ async function portCounters(client: Stage['client'], port: string) {
 
 function fdbTable(entries: readonly FdbInfo[]): string[] {
   return columns(entries.map(({ mac, port, kind }) => ['  ', mac, port, kind]));
-}
-
-function expect(holds: boolean, otherwise: string): asserts holds {
-  if (!holds) throw new Error(otherwise);
 }

@@ -1,9 +1,9 @@
 /**
- * Where the demo plays: a lab with three namespaces, and a daemon in one of them.
+ * Where the demo plays: a lab with four namespaces, and a daemon in one of them.
  *
- *     namespace host                       namespaces web, db
- *     tapbridge daemon ── tb0 10.77.0.1    eth0 10.77.0.2, .3
- *             └────────── a TAP each ───────────┘
+ *     namespaces web, db                     namespace host                       namespace outside
+ *     eth0 10.77.0.2, .3 ── a TAP each ── tapbridge daemon                        eth0 192.0.2.1
+ *                                         tb0 10.77.0.1    eth0 192.0.2.2 ── veth pair ──┘
  *
  * The namespace the demo was started in gets nothing: no interface, no address, no route. What is made lies in the lab, in a folder of
  * its own under the system's folder for temporary files, and in processes that are children of this one.
@@ -15,8 +15,21 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Client, connect } from '../client/client.js';
+import { connectHosts } from '../lab/connect-hosts.js';
 import { Lab } from '../lab/lab.js';
 import type { LabHost } from '../lab/lab-host.js';
+
+export const BRIDGE = 'tb0';
+export const SUBNET = '10.77.0.0/24';
+export const GATEWAY = '10.77.0.1';
+export const WEB = '10.77.0.2';
+export const DB = '10.77.0.3';
+/** A container that ends, and a station nobody announced. */
+export const JOB = '10.77.0.9';
+export const GUEST = '10.77.0.50';
+/** The host's address outside, by which its containers are seen there, and the host there. */
+export const HOST_OUTSIDE = '192.0.2.2';
+export const OUTSIDE = '192.0.2.1';
 
 const PREFIX = 'tbdemo';
 const START_MILLIS = 10_000;
@@ -35,10 +48,12 @@ export class Stage {
   readonly host: LabHost;
   readonly web: LabHost;
   readonly db: LabHost;
+  /** Reached through the host, and knows no way to the containers. */
+  readonly outside: LabHost;
   private daemon: ChildProcess | undefined;
   private readonly removeFolder = (): void => rmSync(this.folder, { recursive: true, force: true });
 
-  private constructor(lab: Lab, folder: string, hosts: { host: LabHost; web: LabHost; db: LabHost }) {
+  private constructor(lab: Lab, folder: string, hosts: Record<'host' | 'web' | 'db' | 'outside', LabHost>) {
     this.lab = lab;
     this.folder = folder;
     this.socket = join(folder, 'tapbridge.sock');
@@ -46,6 +61,7 @@ export class Stage {
     this.host = hosts.host;
     this.web = hosts.web;
     this.db = hosts.db;
+    this.outside = hosts.outside;
     process.once('exit', this.removeFolder);
   }
 
@@ -53,9 +69,11 @@ export class Stage {
   static async open(onLab: (lab: Lab) => void): Promise<Stage> {
     const lab = Lab.create(PREFIX);
     onLab(lab);
-    const [host, web, db] = await Promise.all([lab.host('host'), lab.host('web'), lab.host('db')]);
-    await Promise.all([host, web, db].map(silence));
-    return new Stage(lab, makeFolder(), { host, web, db });
+    const [host, web, db, outside] = await Promise.all(['host', 'web', 'db', 'outside'].map((name) => lab.host(name)));
+    await Promise.all([host, web, db, outside].map(silence));
+    connectHosts(host, HOST_OUTSIDE, outside, OUTSIDE);
+    host.namespace.configure('eth0', { gateway: OUTSIDE });
+    return new Stage(lab, makeFolder(), { host, web, db, outside });
   }
 
   /** Starts `tapbridge daemon` in the host's namespace and waits until it answers. Returns its process id. @throws Error with what it said */

@@ -20,6 +20,7 @@ import type {
   ToHost,
   UdpEchoOptions,
 } from './requests.js';
+import { Sockets } from './sockets.js';
 import { sendStream, serveStream } from './stream.js';
 import type { TcpListener, TcpStreams } from './tcp-traffic.js';
 import {
@@ -35,6 +36,7 @@ const NETNS = '/proc/self/fd/4';
 const ANY = '0.0.0.0';
 
 const binding = enter();
+const sockets = new Sockets();
 const streams = new Map<number, Promise<StreamResult>>();
 const udpSinks = new Map<number, Sink<UdpReceiveOptions>>();
 const echoes = new Map<number, Sink<{ startMillis: number; idleMillis: number }, TrafficReport>>();
@@ -65,6 +67,13 @@ const handlers: { [Name in HostRequest]: (args: HostArguments<Name>) => HostAnsw
   'tcp-send': sendStream,
   'udp-serve': ({ port }) => serveEcho(port),
   'udp-send': sendEchoes,
+  'udp-open': (options) => sockets.udpOpen(options),
+  'tcp-open': (options) => sockets.tcpOpen(options),
+  'tcp-listen': (options) => sockets.tcpListen(options),
+  'tcp-accept': (options) => sockets.accept(options),
+  say: (message) => sockets.say(message),
+  hear: (options) => sockets.hear(options),
+  shut: (options) => sockets.shut(options),
   'traffic-udp-bind': ({ port }) => {
     udpSinks.set(port, traffic().udpSink(ANY, port));
     return null;

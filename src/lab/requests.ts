@@ -1,4 +1,5 @@
 /** What a lab asks the process that lives in a host's namespace: each request with its arguments and its answer. */
+import type { SocketRequests } from './sockets.js';
 import type { TcpAskOptions, TcpAskReport, TcpReceiveOptions, TcpSendOptions, TcpStreamsReport } from './tcp-traffic.js';
 import type {
   DelayReport,
@@ -65,7 +66,7 @@ export interface TcpEnd {
   startMillis?: number;
 }
 
-export interface HostRequests {
+export interface HostRequests extends SocketRequests {
   ping: [PingOptions, PingResult];
   /** Writes a sysctl of the namespace, e.g. net/ipv4/ip_forward. */
   sysctl: [{ path: string; value: string | number }, null];

@@ -17,6 +17,13 @@ interface Answer {
 /** What the tests use of a described answer. */
 type Described = Record<string, { content?: Record<string, { schema: { parse?: (value: unknown) => unknown } }> }>;
 
+function linesOf(text: string): unknown[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
 describeSystem('api: every route', ['root', 'tap'], () => {
   let lab: Lab;
   let daemon: TestDaemon;
@@ -72,6 +79,7 @@ describeSystem('api: every route', ['root', 'tap'], () => {
     }
     const [type, { schema }] = Object.entries(content)[0];
     expect(answer.type).toContain(type);
+    if (type === 'application/x-ndjson') return linesOf(answer.text).map((line) => schema.parse?.(line));
     return schema.parse === undefined ? answer.text : schema.parse(JSON.parse(answer.text));
   }
 
@@ -103,6 +111,21 @@ describeSystem('api: every route', ['root', 'tap'], () => {
       expect.objectContaining({ ip: '198.18.0.44', mac, port: null }),
     );
     await call('removeNeighbor', `${tb0}/neighbors/198.18.0.44`, 204);
+    const publish = { hostPort: 8080, hostPortEnd: 8089, port: 80, portName: 'a' };
+    expect(await call('publish', `${tb0}/publishes`, 201, publish)).toMatchObject({
+      protocol: 'tcp',
+      hostAddress: null,
+      listening: true,
+    });
+    expect(await call('listPublishes', `${tb0}/publishes`, 200)).toEqual([expect.objectContaining(publish)]);
+    await call('unpublish', `${tb0}/publishes?hostPort=8080&hostPortEnd=8089`, 204);
+    expect(await call('listFlows', `${tb0}/flows?protocol=tcp`, 200)).toEqual([]);
+    expect(await call('flushFlows', `${tb0}/flows`, 200)).toEqual({ ended: 0 });
+    const watch = await daemon.client.watchFlows('tb0');
+    visited.add('watchFlows');
+    watch.close();
+    expect(await call('listUplinks', '/v1/uplinks', 200)).toEqual([]);
+    expect(await call('gateway', '/v1/gateway', 200)).toMatchObject({ flows: 0, filter: 'apdf' });
     await call('counters', `${tb0}/counters`, 200);
     expect((await call('capture', `${tb0}/capture?duration=0.2`, 200)) as string).toMatch(/^\n\r\r\n/);
     const running = daemon.client.capture('tb0');
@@ -134,6 +157,21 @@ describeSystem('api: every route', ['root', 'tap'], () => {
       ['POST', '/v1/bridges', { name: 'x'.repeat(70_000) }, 400, 'invalid'],
       ['GET', '/v1/bridges?verbose=1', undefined, 400, 'invalid'],
       ['GET', '/v1/bridges/none/capture?count=0', undefined, 400, 'invalid'],
+      ['POST', '/v1/bridges', { name: 'tb1', uplink: 'eth0' }, 400, 'invalid'],
+      ['POST', '/v1/bridges', { name: 'tb1', subnet: '198.18.9.0/24', uplink: 'nope' }, 404, 'not-found'],
+      ['POST', '/v1/bridges', { name: 'tb1', subnet: '198.18.9.0/24', egressAddress: 'here' }, 400, 'invalid'],
+      [
+        'POST',
+        '/v1/bridges',
+        { name: 'tb1', subnet: '198.18.9.0/24', rules: [{ action: 'deny', remote: 'all' }] },
+        400,
+        'invalid',
+      ],
+      ['GET', '/v1/bridges/none/flows', undefined, 404, 'not-found'],
+      ['GET', '/v1/bridges/none/flows/watch', undefined, 404, 'not-found'],
+      ['GET', '/v1/bridges/none/flows?port=x', undefined, 400, 'invalid'],
+      ['DELETE', '/v1/bridges/none/publishes?hostPort=80', undefined, 404, 'not-found'],
+      ['DELETE', '/v1/bridges/none/publishes', undefined, 400, 'invalid'],
       ['DELETE', '/v1/captures/9', undefined, 404, 'not-found'],
       ['DELETE', '/v1/captures/x', undefined, 400, 'invalid'],
     ];

@@ -16,7 +16,7 @@ import { Netns } from '../../src/netlink/netns.js';
 import { describeSystem } from '../helpers/requirements.js';
 
 const MAIN = compiledModule('../cli/main.js');
-const STEPS = 12;
+const STEPS = 14;
 const LIMIT = 60_000;
 
 /** A demo that runs, and what it says. */
@@ -141,6 +141,10 @@ describeSystem('the demo', ['tap'], () => {
     expect(running.output).toMatch(/ARP table of web: 10\.77\.0\.3 is at ([0-9a-f]{2}:){5}[0-9a-f]{2}\n/);
     expect(running.output).toMatch(/100 of 100 answered/);
     expect(running.output).toMatch(/guest +learned/);
+    expect(running.output).toMatch(
+      /original 10\.77\.0\.2:\d+ → 192\.0\.2\.1:5000\n +reply +192\.0\.2\.1:5000 → 192\.0\.2\.2:\d+\n/,
+    );
+    expect(running.output).toMatch(/web saw its real client, 192\.0\.2\.1:\d+\n/);
     expect(running.output).toMatch(/256 MiB arrived as they were sent, [\d.]+ Gbit\/s/);
     expect(running.output).toMatch(/IP 10\.77\.0\.2\.\d+ > 10\.77\.0\.3\.\d+: Flags \[S\]/);
     expect(running.output).toMatch(

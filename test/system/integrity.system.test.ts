@@ -19,6 +19,8 @@ const PORT = 5002;
 const STREAMS = 4;
 const BYTES = 6_000_001;
 /** In one go, so that they are merged where they may be; few enough to wait in the queue of a TAP, so that none may be lost. */
+/** The generator's flows differ by their source addresses. */
+const MANY_SOURCES = { sourceGuard: false };
 const DATAGRAMS = 400;
 const CLEAN = { missing: 0, reordered: 0, duplicated: 0, foreign: 0, corrupt: 0, dropped: 0 };
 const FEATURES = ['tx', 'sg', 'tso', 'gso', 'gro'];
@@ -71,7 +73,7 @@ describeSystem('integrity through tapbridge', ['root', 'tap', 'tool:ethtool'], (
     await host.sysctl('net/ipv4/conf/all/rp_filter', 0);
     await host.sysctl('net/ipv4/conf/default/rp_filter', 0);
     if (port === 'tap') {
-      await daemon.client.attach('tb0', { port: host.name, netns: host.netnsPath, ip: address });
+      await daemon.client.attach('tb0', { port: host.name, netns: host.netnsPath, ip: address, flags: MANY_SOURCES });
     } else {
       createVeth(outside.netlink, { name: `v-${host.name}` }, { name: 'eth0', netns: host.namespace.descriptor });
       setLink(outside.netlink, getLink(outside.netlink, `v-${host.name}`).index, { up: true });

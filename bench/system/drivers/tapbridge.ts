@@ -18,8 +18,10 @@ export async function connectByDaemon(lab: Lab, { a, b, spare }: Wiring, options
   const daemon = Program.start(lab, lab.namespace('daemon'), process.execPath, [script, 'daemon', ...args]);
   await daemon.until('its answer', async () => (await client.version()) !== undefined);
   await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY });
-  await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A });
-  await client.attach(BRIDGE, { port: 'b', netns: b.netnsPath, ip: B });
+  // The generator's flows differ by their source addresses.
+  const flags = { sourceGuard: false };
+  await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A, flags });
+  await client.attach(BRIDGE, { port: 'b', netns: b.netnsPath, ip: B, flags });
   for (const [index, { namespace, ifname }] of spare.entries()) {
     await client.attach(BRIDGE, { port: `s${index}`, netns: namespace.path, ifname });
   }

@@ -10,6 +10,8 @@ const PORT = 5001;
 const START_MILLIS = 3000;
 /** Silence after which nothing more is on its way. */
 const IDLE_MILLIS = 100;
+/** The sender's own address. */
+const OWN_SOURCE = '0.0.0.0';
 /** Datagrams a system call. */
 export const BURST = 64;
 /** 60-byte frames on a TAP, "64" with the frame check sequence of RFC 2544. */
@@ -21,6 +23,8 @@ export interface Load {
   payloadBytes?: number;
   /** Default 1. */
   flows?: number;
+  /** Flows differ by their destination, this address and those that follow, all of which are b's; default: by their source. */
+  toward?: string;
   /** Datagrams a second. Default 0: as many as the sender can. */
   rate?: number;
   /** Ends it before its time. Default 0: no such end. */
@@ -50,7 +54,7 @@ export function nextToken(): number {
 
 /** Sends from a to b and counts at b. */
 export async function offerLoad({ a, b, addressOfB }: Trial, load: Load): Promise<LoadResult> {
-  const { seconds, payloadBytes = SMALL_PAYLOAD_BYTES, flows = 1, rate = 0, frames = 0, integrity = false } = load;
+  const { seconds, payloadBytes = SMALL_PAYLOAD_BYTES, flows = 1, toward, rate = 0, frames = 0, integrity = false } = load;
   const shared = { flows, payloadBytes, integrity, token: nextToken() };
   await b.request('traffic-udp-bind', { port: PORT });
   const receiving = b.request('traffic-udp-receive', {
@@ -63,8 +67,9 @@ export async function offerLoad({ a, b, addressOfB }: Trial, load: Load): Promis
   receiving.catch(() => {});
   const sent = await a.request('traffic-udp-send', {
     ...shared,
-    address: addressOfB,
+    address: toward ?? addressOfB,
     port: PORT,
+    ...(toward === undefined ? {} : { source: OWN_SOURCE }),
     burst: BURST,
     durationMillis: seconds * 1000,
     frames,

@@ -38,7 +38,8 @@ export const UDP_FLOWS: readonly BenchType[] = FLOWS.map((flows) => ({
   measure: (trial) => throughput(trial, SMALL_PAYLOAD_BYTES, flows),
 }));
 
-export async function throughput(trial: Trial, payloadBytes: number, flows: number): Promise<Measurement> {
-  const { deliveredKpps, delivered, delays, details } = await offerLoad(trial, { seconds: trial.seconds, payloadBytes, flows });
+export async function throughput(trial: Trial, payloadBytes: number, flows: number, toward?: string): Promise<Measurement> {
+  const load = { seconds: trial.seconds, payloadBytes, flows, ...(toward === undefined ? {} : { toward }) };
+  const { deliveredKpps, delivered, delays, details } = await offerLoad(trial, load);
   return { value: deliveredKpps, units: delivered, details, delays };
 }

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from '../../../dist/client/client.js';
+import { writeSysctl } from '../../../dist/netlink/sysctl.js';
+import { A, type Driver, SUBNET } from '../driver.js';
+import { Program } from '../programs.js';
+import { connectByUplink, GATEWAY, NAT_PORTS, OUTSIDE, OUTSIDE_OF_HOST, UPLINK } from './nat-uplink.js';
+
+const BRIDGE = 'tb0';
+
+/** Our gateway as delivered: the daemon, a bridge with an uplink, a container attached; b is outside. */
+export const tapbridgeNat: Driver = {
+  name: 'tapbridge-nat',
+  role: 'subject',
+  what: 'tapbridge daemon, a TAP for a, its gateway with NAT, a raw socket on the uplink; b is outside',
+  layer: 3,
+  nat: true,
+  ping: true,
+  maxPorts: 2,
+  async connect(lab, { a, b }) {
+    const host = lab.namespace('daemon');
+    // The kernel of the host forwards nothing itself.
+    host.inside(() => {
+      writeSysctl('net/ipv6/conf/default/disable_ipv6', 1);
+      writeSysctl('net/ipv4/ip_forward', 0);
+    });
+    connectByUplink(host, b);
+    const script = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+    const client = connect(join(lab.folder, 'socket'));
+    const args = ['--socket', client.socketPath, '--state', join(lab.folder, 'state'), '--log-level', 'warn'];
+    const daemon = Program.start(lab, host, process.execPath, [script, 'daemon', ...args]);
+    await daemon.until('its answer', async () => (await client.version()) !== undefined);
+    await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY, uplink: UPLINK });
+    await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A });
+    for (const port of NAT_PORTS) await client.publish(BRIDGE, { protocol: 'tcp', hostPort: port, port, portName: 'a' });
+    return { addressOfA: OUTSIDE_OF_HOST, addressOfB: OUTSIDE, processes: [daemon.pid] };
+  },
+};
