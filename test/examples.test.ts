@@ -44,6 +44,17 @@ describe('examples', () => {
     expect(run('replay.mjs')).toMatchObject({ status: 2, stderr: 'usage: node examples/replay.mjs FILE.pcap\n' });
   });
 
+  test('publish without what to publish: says how', () => {
+    const usage = 'usage: node examples/publish.mjs BRIDGE HOSTPORT:PORT CONTAINER [SOCKET]\n';
+    expect(run('publish.mjs', 'tb0', '8080', 'web')).toMatchObject({ status: 2, stdout: '', stderr: usage });
+  });
+
+  test('publish without a daemon: says what to do', () => {
+    const { status, stderr } = run('publish.mjs', 'tb0', '8080:80', 'web', '/nonexistent/tapbridge.sock');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/the daemon is not running at \/nonexistent\/tapbridge\.sock; start it with/);
+  });
+
   test('client without a daemon: says what to do', () => {
     const { status, stderr } = run('client.mjs', '/nonexistent/tapbridge.sock');
     expect(status).toBe(1);

@@ -77,6 +77,8 @@ test('every file the documents link to exists', () => {
     'docs/ports.md',
     'docs/api.md',
     'docs/daemon.md',
+    'docs/gateway.md',
+    'docs/ports.md',
   ]) {
     const document = new URL(`../${name}`, import.meta.url);
     for (const [, target] of readFileSync(document, 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
