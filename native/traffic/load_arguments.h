@@ -6,7 +6,7 @@
 
 namespace traffic {
 
-constexpr int kMaxFlows = 16'384;
+constexpr int kMaxFlows = 262'144;
 constexpr std::size_t kLoadArguments = 8;
 
 // (flows, payloadBytes, burst, durationMillis, frames, framesPerSecond, token, integrity) from argument `at` on; false when one is none.

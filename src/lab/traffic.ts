@@ -98,7 +98,7 @@ export interface UdpSendOptions extends LoadOptions {
   address: string;
   port: number;
   /**
-   * 1 … 16384, by turns, datagram by datagram. One is a connected socket; several have a source address each, `source` and those that follow,
+   * 1 … 262144, by turns, datagram by datagram. One is a connected socket; several have a source address each, `source` and those that follow,
    * which nobody needs to own (it takes CAP_NET_ADMIN). With a `source` of 0.0.0.0 they have the sender's own address, and a destination each:
    * `address` and those that follow.
    */

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../../../dist/client/client.js';
@@ -27,7 +28,11 @@ export const tapbridgeNat: Driver = {
     connectByUplink(host, b);
     const script = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
     const client = connect(join(lab.folder, 'socket'));
-    const args = ['--socket', client.socketPath, '--state', join(lab.folder, 'state'), '--log-level', 'warn'];
+    // One container may fill the table: the kernel has no shares.
+    const config = join(lab.folder, 'nat.yaml');
+    writeFileSync(config, 'nat:\n  flowShare: 1\n');
+    const paths = ['--socket', client.socketPath, '--state', join(lab.folder, 'state'), '--config', config];
+    const args = [...paths, '--log-level', 'warn'];
     const daemon = Program.start(lab, host, process.execPath, [script, 'daemon', ...args]);
     await daemon.until('its answer', async () => (await client.version()) !== undefined);
     await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY, uplink: UPLINK });

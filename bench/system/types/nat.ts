@@ -7,10 +7,15 @@ import type { BenchType, Trial } from '../type.js';
 import { pingIdle, pingRtt } from './ping.js';
 import { tcpConnect } from './tcp-ask.js';
 import { tcp1 } from './tcp-bulk.js';
-import { SMALL_PAYLOAD_BYTES } from './udp-load.js';
+import { offerLoad, SMALL_PAYLOAD_BYTES } from './udp-load.js';
 import { throughput } from './udp-throughput.js';
 
 const FLOWS = 256;
+/** What both gateways' tables hold by default, less room for what else there is. */
+const LIVE_FLOWS = 262_000;
+/** So fast that none is lost. */
+const FILL_RATE = 150_000;
+const FILL_SECONDS = 10;
 
 /** One flow of the smallest datagrams, translated. */
 const udpOut: BenchType = {
@@ -32,6 +37,19 @@ const udpFlowsOut: BenchType = {
   at: { axis: 'flows', value: FLOWS },
   what: `UDP, ${SMALL_PAYLOAD_BYTES}-byte payload, ${FLOWS} flows to the outside that take turns datagram by datagram, delivered`,
   measure: (trial) => throughput(trial, SMALL_PAYLOAD_BYTES, FLOWS, OUTSIDE_NETWORK),
+};
+
+/** The same flow beside as many others as the table holds, each of which has sent one datagram. */
+const udpBesideMany: BenchType = {
+  ...udpOut,
+  name: 'nat-udp-64-full-table',
+  at: { axis: 'live flows', value: LIVE_FLOWS },
+  what: `${udpOut.what}, beside ${LIVE_FLOWS.toLocaleString('en')} live flows`,
+  warmUp: async (trial) => {
+    const flows = { flows: LIVE_FLOWS, frames: LIVE_FLOWS, toward: OUTSIDE_NETWORK };
+    await offerLoad(trial, { seconds: FILL_SECONDS, rate: FILL_RATE, ...flows });
+  },
+  measure: (trial) => throughput(trial, SMALL_PAYLOAD_BYTES, 1),
 };
 
 function translated(type: BenchType, name: string, what: string, family = 'nat-tcp'): BenchType {
@@ -58,6 +76,7 @@ const tcpIn: BenchType = {
 export const NAT_TYPES: readonly BenchType[] = [
   udpOut,
   udpFlowsOut,
+  udpBesideMany,
   tcpOut,
   tcpIn,
   translated(tcpConnect, 'nat-tcp-connect', `${tcpConnect.what}, from the container to the outside`, 'nat-tcp-connect'),
