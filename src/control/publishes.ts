@@ -68,7 +68,8 @@ export class Publishes {
     );
     if (found.length === 0) {
       const there = bridge.publishes.slice(0, 10).map(publishText).join(', ');
-      const what = `bridge ${bridge.name} publishes no port ${hostPort}/${protocol}${hostPortEnd === undefined ? '' : ` to ${hostPortEnd}`}`;
+      const range = hostPortEnd === undefined || hostPortEnd === hostPort ? hostPort : `${hostPort}-${hostPortEnd}`;
+      const what = `bridge ${bridge.name} publishes no port ${range}/${protocol}`;
       throw new ControlError('not-found', what, there === '' ? 'it publishes nothing' : `there are: ${there}`);
     }
     if (found.length > 1) {

@@ -127,7 +127,7 @@ export interface GatewaySettings {
   network: number;
   prefix: number;
   mtu: number;
-  /** Uplink to use, whatever the other routes say; -1: the best route over all uplinks. */
+  /** Uplink to use, whatever the other routes say; -1: the best route over all uplinks; MAX_UPLINKS: none, its own is not open. */
   uplink: number;
   /** No way out, no way in. */
   internal: boolean;

@@ -13,6 +13,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control, type ControlOptions } from '../../src/control/control.js';
 import type { Log } from '../../src/control/log.js';
 import { StateStore } from '../../src/control/state-store.js';
+import { MAX_UPLINKS } from '../../src/engine/protocol.js';
 import { check } from '../../src/native/system-error.js';
 import { addAddress, removeAddress } from '../../src/netlink/address.js';
 import { createVeth, deleteLink, getLink, setLink } from '../../src/netlink/link.js';
@@ -178,9 +179,9 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     expect(engine.said('add-uplink').map(({ port }) => port)).toEqual([port, port]);
     deleteLink(netlink, index);
     await until(() => control.listUplinks().length === 0);
-    await until(() => engine.last('set-gateway')?.settings?.uplink === -1);
+    await until(() => engine.last('set-gateway')?.settings?.uplink === MAX_UPLINKS);
     interfaceWith('eth0', '192.0.2.2', null, 0);
-    await until(() => engine.last('set-gateway')?.settings?.uplink !== -1);
+    await until(() => engine.last('set-gateway')?.settings?.uplink !== MAX_UPLINKS);
     expect(uplinks(control)).toEqual(['eth0 up']);
   });
 
