@@ -20,7 +20,7 @@ import * as ipv4 from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import * as vnet from '../wire/vnet-header.js';
 import { FlowEvent, type FlowEvents } from './flow-events.js';
-import { COLD, COLD_WORDS, FLOW, FLOW_SHIFT, Removal, type RemovalReason, Status, UPLINK_ZONE } from './flow-layout.js';
+import { COLD, COLD_WORDS, FLOW, FLOW_SHIFT, NO_OWNER, Removal, type RemovalReason, Status, UPLINK_ZONE } from './flow-layout.js';
 import { FlowTable, Refused } from './flow-table.js';
 import { IcmpRole, icmpRole } from './kind.js';
 import { TcpTracker, Verdict } from './tcp-tracker.js';
@@ -73,6 +73,9 @@ const GIVEN_UP: readonly number[] = [
   TimeoutClass.tcpFinWait,
   TimeoutClass.tcpCloseWait,
 ];
+
+/** Flows of a class looked at for one of an owner. */
+const OWN_LOOKS = 16;
 
 /** Classes of connections that are over. */
 const OVER: readonly number[] = [TimeoutClass.tcpClose, TimeoutClass.tcpTimeWait, TimeoutClass.tcpLastAck];
@@ -193,8 +196,12 @@ export class Conntrack extends TupleReader {
   ): number {
     const { flows } = this;
     let flow = this.add(rSource, rDestination, rPorts, owner, seconds);
-    if (flow < 0 && flows.refused !== Refused.quota) {
-      this.makeRoom(rSource, rDestination, rPorts, seconds);
+    if (flow < 0) {
+      if (flows.refused === Refused.quota) {
+        this.giveUpOwn(owner & 0xffff, seconds);
+      } else {
+        this.makeRoom(rSource, rDestination, rPorts, seconds);
+      }
       flow = this.add(rSource, rDestination, rPorts, owner, seconds);
     }
     if (flow < 0) {
@@ -311,6 +318,24 @@ export class Conntrack extends TupleReader {
     return false;
   }
 
+  /**
+   * When a share is used up: one of the owner's own flows that were never answered gives way, so that SYNs from outside to a published port, or
+   * a scan of its own, do not shut a container off until they expire. Nobody else's flow does (D.4). Returns false when it has none nearby.
+   */
+  giveUpOwn(owner: number, seconds: number): boolean {
+    const { flows, source, destination, ports, kind } = this;
+    let flow = flows.victim(source, destination, ports, kind, owner);
+    for (let index = 0; index < GIVEN_UP.length && flow < 0; index++) {
+      flow = flows.oldestOpenOf(owner, GIVEN_UP[index], OWN_LOOKS);
+    }
+    if (flow < 0) {
+      return false;
+    }
+    this.seconds = seconds;
+    flows.remove(flow, Removal.early_dropped);
+    return true;
+  }
+
   /** Ends a live flow. */
   remove(flow: number, reason: RemovalReason, seconds: number): void {
     this.seconds = seconds;
@@ -373,7 +398,7 @@ export class Conntrack extends TupleReader {
       this.lookupPorts(rSource, rDestination, rPorts, kind, seconds);
       this.lookupPorts(source, destination, ports, kind, seconds);
     } else if (this.collect(seconds, ROOM_BUDGET) === 0) {
-      const victim = flows.victim(source, destination, ports, kind);
+      const victim = flows.victim(source, destination, ports, kind, NO_OWNER);
       if (victim >= 0) {
         flows.remove(victim, Removal.early_dropped);
       }

@@ -345,8 +345,10 @@ export class FlowTable {
   /**
    * Early drop (D.4): the flow near the place of this tuple that is not assured and has been idle for longest, or -1. "Near" is chance, as
    * the hash is seeded, so a flood mostly drops its own flows.
+   *
+   * @param owner only a flow of this one; NO_OWNER: of anybody
    */
-  victim(source: number, destination: number, ports: number, kind: number): number {
+  victim(source: number, destination: number, ports: number, kind: number, owner: number): number {
     const { index, words, slotMask, refMask } = this;
     let slot = hashOf(source, destination, ports, kind, this.seed) & slotMask;
     let victim = -1;
@@ -359,12 +361,27 @@ export class FlowTable {
         const flow = ((entry & refMask) - 1) >> 1;
         const row = flow << SHIFT;
         const open = (words[row + STATUS] & ASSURED) === 0;
-        if (open && (victim < 0 || ((words[row + SEEN] - words[(victim << SHIFT) + SEEN]) | 0) < 0)) {
+        const eligible = owner === NO_OWNER || (words[row + OWNER] & 0xffff) === owner;
+        if (open && eligible && (victim < 0 || ((words[row + SEEN] - words[(victim << SHIFT) + SEEN]) | 0) < 0)) {
           victim = flow;
         }
       }
     }
     return victim;
+  }
+
+  /** Of the first `looks` flows of a class, the longest idle first, one of this owner that is not assured, or -1. */
+  oldestOpenOf(owner: number, timeoutClass: number, looks: number): number {
+    const { words } = this;
+    let flow = this.heads[timeoutClass];
+    for (let look = 0; look < looks && flow >= 0; look++) {
+      const row = flow << SHIFT;
+      if ((words[row + OWNER] & 0xffff) === owner && (words[row + STATUS] & ASSURED) === 0) {
+        return flow;
+      }
+      flow = words[row + NEXT];
+    }
+    return -1;
   }
 
   private refusal(

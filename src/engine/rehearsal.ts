@@ -12,6 +12,7 @@ import { VNET_BYTES } from '../core/batch.js';
 import { type BurstIoOptions, Status } from '../native/binding.js';
 import * as arp from '../wire/arp.js';
 import * as ethernet from '../wire/ethernet.js';
+import * as icmp from '../wire/icmp.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
@@ -139,6 +140,8 @@ export class Rehearsal extends SimulatedIo {
       [ROUTER, back],
     ] as const) {
       for (let times = 0; times < 3; times++) this.translate(station, 1, () => this.datagram(way(0)));
+      // An echo takes the slow path: what is alone there shall not be interpreted either.
+      for (let times = 0; times < 3; times++) this.translate(station, 1, () => this.echo(way(0), station === ROUTER));
       this.translate(station, 1, () => this.segment(way(0)));
       this.translate(station, 4, () => this.segment(way(0)));
       this.translate(station, 32, (frame) => this.datagram(way(frame % 16)));
@@ -211,6 +214,16 @@ export class Rehearsal extends SimulatedIo {
     const at = this.packet(way, ipv4.Protocol.udp, length);
     udp.emit(this.bytes, at + L4, { sourcePort, destinationPort, length, checksum: 0 });
     vnet.write(this.bytes, at - VNET_BYTES, vnet.Flag.needsChecksum, vnet.GsoType.none, 0, 0, L4, udp.CHECKSUM);
+    return L4 + length;
+  }
+
+  /** The container's identifier is one the gateway keeps. */
+  private echo(way: Way, isAnswer: boolean): number {
+    const length = icmp.HEADER_BYTES + PAYLOAD;
+    const at = this.packet(way, ipv4.Protocol.icmp, length);
+    const type = isAnswer ? icmp.Type.echoReply : icmp.Type.echoRequest;
+    icmp.emit(this.bytes, at + L4, length, { type, code: 0, identifier: OUTER_PORTS.first, sequence: 1 });
+    this.bytes.fill(0, at - VNET_BYTES, at);
     return L4 + length;
   }
 

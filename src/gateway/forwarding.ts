@@ -245,7 +245,8 @@ export class Forwarding {
       rewrite(bytes, at, ip, l4, words[tuple + O_DESTINATION], words[tuple], swapPorts(words[tuple + O_PORTS]));
     }
     decrementTtl(bytes, ip);
-    if (identification !== FRESH || !ipv4.dontFragment(bytes, ip)) {
+    // What comes in keeps the identification its sender chose for the one outer address.
+    if (identification !== FRESH || !(ipv4.dontFragment(bytes, ip) || isUplink(zone))) {
       this.identify(bytes, at, ip, batch.length[frame], identification);
     }
     this.countForwarded(zone, out);

@@ -55,7 +55,7 @@ import { Settings } from './settings.js';
 import { type AddressGuard, Uplinks } from './uplinks.js';
 import { FIRST_UPLINK, Zones } from './zones.js';
 
-const { oSource: O_SOURCE, oDestination: O_DESTINATION, rSource: R_SOURCE } = FLOW;
+const { oSource: O_SOURCE, oDestination: O_DESTINATION, oPorts: O_PORTS, rSource: R_SOURCE } = FLOW;
 
 const PORTS_BYTES = 4;
 /** For looking ahead: where a packet's addresses and protocol are. */
@@ -426,7 +426,8 @@ export class Gateway {
     const same =
       flows.used(ref >> 1) &&
       flows.words[tuple] === ipv4.source(bytes, ip) &&
-      flows.words[tuple + O_DESTINATION] === ipv4.destination(bytes, ip);
+      flows.words[tuple + O_DESTINATION] === ipv4.destination(bytes, ip) &&
+      flows.words[tuple + O_PORTS] === fragments.ports;
     if (!same) {
       this.counters.add(zone, GATEWAY.fragment_timeout, 1);
       return;

@@ -14,7 +14,7 @@
 import { Flag, type PortTable } from '../bridge/port-table.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
 import { GATEWAY } from '../core/counters.js';
-import type { MappingTable } from '../nat/mapping-table.js';
+import { MappingRefusal, type MappingTable } from '../nat/mapping-table.js';
 import type { PublishTable } from '../nat/publish-table.js';
 import { Protocol } from '../wire/ipv4.js';
 import type { AddressSet } from './address-set.js';
@@ -288,7 +288,12 @@ export class Opening {
     }
     let mapping = mappings.acquire(kind & 0xff, source, sourcePort, outer, port);
     // Connections that are over keep their ports for a while (TIME_WAIT); when there are no others left, the oldest give theirs up.
-    for (let tries = 0; mapping < 0 && tries < RECLAIMED && conntrack.reclaim(seconds); tries++) {
+    // Of its own share the container first gives up what was never answered.
+    for (let tries = 0; mapping < 0 && tries < RECLAIMED; tries++) {
+      const own = mappings.refused === MappingRefusal.owner && conntrack.giveUpOwn(port, seconds);
+      if (!own && !conntrack.reclaim(seconds)) {
+        break;
+      }
       mapping = mappings.acquire(kind & 0xff, source, sourcePort, outer, port);
     }
     if (mapping < 0) {

@@ -4,9 +4,12 @@
  *     guarded = every port SNAT gave out (the mappings mark them) + every published port, on each address of each uplink
  *
  * Commands only. An address that goes takes its marks along; one that comes gets those of the publishes.
+ *
+ * Limit: the guard has room for 16 addresses. Each uplink's primary one is among them; what finds no room is the host's alone: nothing is translated
+ * to it, and who asks it for a published port gets the listener there.
  */
 import { NeighborTable } from '../bridge/neighbor-table.js';
-import type { PortGuard } from '../nat/port-guard.js';
+import { ADDRESSES_MAX, type PortGuard } from '../nat/port-guard.js';
 import type { Publish, PublishTable } from '../nat/publish-table.js';
 import type { Resolver } from './resolver.js';
 import { FIRST_UPLINK, UPLINK_COUNT, ZoneFlag, type Zones } from './zones.js';
@@ -71,7 +74,7 @@ export class Uplinks {
 
   /** Addresses a flow may be translated to on this uplink. */
   holds(zone: number, address: number): boolean {
-    return this.list[zone - FIRST_UPLINK]?.addresses.includes(address) ?? false;
+    return this.guarded.has(address) && (this.list[zone - FIRST_UPLINK]?.addresses.includes(address) ?? false);
   }
 
   /** A publish begins (+1) or ends (-1): its ports, on the addresses it is for. */
@@ -81,12 +84,13 @@ export class Uplinks {
 
   private guardAddresses(): number[] {
     const now = new Set<number>();
-    for (const uplink of this.list) for (const address of uplink?.addresses ?? []) if (address !== 0) now.add(address);
+    for (const uplink of this.list) if (uplink !== null && uplink.address !== 0) now.add(uplink.address);
+    for (const uplink of this.list) {
+      for (const address of uplink?.addresses ?? []) if (address !== 0 && now.size < ADDRESSES_MAX) now.add(address);
+    }
     const gone = [...this.guarded].filter((address) => !now.has(address));
     const come = [...now].filter((address) => !this.guarded.has(address));
-    if (this.guard.setAddresses([...now]) > 0) {
-      throw new RangeError('gateway: the uplinks have more addresses than the guard has room for');
-    }
+    this.guard.setAddresses([...now]);
     this.guarded = now;
     for (let number = 0; number < this.publishes.highWater; number++) {
       if (!this.publishes.used(number)) continue;

@@ -487,17 +487,30 @@ describe('D.4: a full table', () => {
   test('2: a container above its share is refused, and drops nobody', () => {
     const rig = new Rig({ limit: 64, ownerLimit: 16, owner: 3 });
     fill(rig, 16);
+    assure(rig);
     expect(fill(rig, 5, 1000)).toEqual(Array(5).fill('flow_quota'));
     expect([rig.removed, rig.conntrack.flows.sizeOf(3)]).toEqual([[], 16]);
     rig.owner = 4;
     expect(fill(rig, 5, 1000)).toEqual(Array(5).fill('pass'));
   });
 
+  test('2: in a share that is used up a flow of the same container that was never answered gives way', () => {
+    const rig = new Rig({ limit: 32, ownerLimit: 16, owner: 4 });
+    fill(rig, 8);
+    rig.owner = 3;
+    fill(rig, 16, 100);
+    expect(fill(rig, 1, 1000)).toEqual(['pass']);
+    expect([rig.removed, rig.conntrack.flows.sizeOf(3), rig.conntrack.flows.sizeOf(4)]).toEqual([['early_dropped'], 16, 8]);
+  });
+
   test('2: what ends gives its share back', () => {
     const rig = new Rig({ limit: 64, ownerLimit: 16, owner: 3 });
     fill(rig, 16);
+    assure(rig);
     rig.conntrack.remove(0, Removal.flushed, rig.seconds);
-    expect(fill(rig, 2, 1000)).toEqual(['pass', 'flow_quota']);
+    expect(fill(rig, 1, 1000)).toEqual(['pass']);
+    assure(rig);
+    expect(fill(rig, 1, 1001)).toEqual(['flow_quota']);
   });
 
   test('3: the quota comes before early drop, also in a full table', () => {
@@ -506,6 +519,7 @@ describe('D.4: a full table', () => {
     rig.owner = 4;
     fill(rig, 16, 100);
     expect(rig.conntrack.flows.size).toBe(32);
+    assure(rig);
     expect(fill(rig, 1, 1000)).toEqual(['flow_quota']);
     expect(rig.removed).toEqual([]);
   });

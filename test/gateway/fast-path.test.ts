@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Random } from '../../src/core/random.js';
 import type { FastPath } from '../../src/gateway/fast-path.js';
 import type { MemoryFrame } from '../../src/port/memory-port.js';
+import * as icmp from '../../src/wire/icmp.js';
 import * as ipv4 from '../../src/wire/ipv4.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import * as tcp from '../../src/wire/tcp.js';
@@ -13,7 +14,7 @@ import * as vnet from '../../src/wire/vnet-header.js';
 import { makePacket, type PacketOptions, payload } from '../helpers/packet.js';
 import { arpReply, GATEWAY_MAC, ipOf, macOf } from '../sim/frames.js';
 import { GatewaySimulation, ROUTER_IP, ROUTER_MAC, UPLINK_IP, UPLINK_MAC } from '../sim/gateway-simulation.js';
-import { complete } from '../sim/packets.js';
+import { complete, echo } from '../sim/packets.js';
 import type { SimulatedPort } from '../sim/simulation.js';
 
 const SEEDS = [1, 2, 3, 4];
@@ -240,6 +241,27 @@ test('the slow one takes no frame by the fast path, the other one nearly all tha
   expect(slow.taken).toBe(0);
 });
 
+test.each([
+  ['udp', 6, 0xffff],
+  ['tcp', 16, 0],
+] as const)('E.4: a checksum of %s that comes out as 0', (protocol, field, expected) => {
+  const { fast, slow, known } = twins();
+  const index = known.findIndex((stream) => stream.protocol === protocol);
+  const sent = (word: number): number => {
+    const data = Uint8Array.of(word >>> 8, word);
+    const frame = packet(known[index], known[index ^ 1].sequence, { payload: data });
+    frame.vnet[0] = vnet.Flag.dataValid;
+    const out = fast.send([frame]);
+    expect(text(out)).toEqual(text(slow.send([frame])));
+    const [{ frame: left }] = out[0][1];
+    return (left[L4 + field] << 8) | left[L4 + field + 1];
+  };
+  const before = fast.taken;
+  // The payload that takes away what the sum was without it.
+  expect(sent(sent(0))).toBe(expected);
+  expect(fast.taken - before).toBe(2);
+});
+
 test.each(SEEDS)('valid frames of known flows come out as by the slow path, seed %i', (seed) => {
   const random = new Random(seed);
   const { fast, slow, known } = twins();
@@ -268,4 +290,26 @@ test.each(SEEDS)('so do frames whose headers are changed at random, seed %i', (s
   }
   expect(fast.state()).toEqual(slow.state());
   expect(fast.taken).toBeGreaterThan(ROUNDS / 4);
+});
+
+test.each(SEEDS)('so do echoes and their answers, changed at random every other time, seed %i', (seed) => {
+  const random = new Random(seed + 200);
+  const { fast, slow } = twins();
+  const id = 20_500;
+  const request = echo(ipOf(1), FAR, id, { sourceMac: macOf(1) });
+  for (const side of [fast, slow]) side.send([{ sender: 1, frame: request, vnet: new Uint8Array(vnet.HEADER_BYTES) }]);
+  const before = fast.taken;
+  for (let round = 0; round < ROUNDS; round++) {
+    const isAnswer = random.below(2) === 0;
+    const options = { dontFragment: random.below(2) === 0, ttl: random.below(20) === 0 ? random.below(3) : 64 };
+    const frame = isAnswer
+      ? echo(FAR, UPLINK_IP, id, { ...options, sourceMac: ROUTER_MAC, destinationMac: UPLINK_MAC, type: icmp.Type.echoReply })
+      : echo(ipOf(1), FAR, id, { ...options, sourceMac: macOf(1) });
+    const made = { sender: isAnswer ? 0 : 1, frame, vnet: new Uint8Array(vnet.HEADER_BYTES) };
+    made.vnet[0] = random.below(3) === 0 ? vnet.Flag.dataValid : 0;
+    if (random.below(2) === 0) mutate(random, made);
+    expect(text(fast.send([made])), `round ${round}`).toEqual(text(slow.send([made])));
+  }
+  expect(fast.state()).toEqual(slow.state());
+  expect(fast.taken - before).toBeGreaterThan(ROUNDS / 5);
 });

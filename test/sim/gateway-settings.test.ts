@@ -6,7 +6,7 @@ import * as ipv4 from '../../src/wire/ipv4.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import { ipOf, macOf } from './frames.js';
 import { GATEWAY_IP, UPLINK_IP } from './gateway-simulation.js';
-import { at, FAR, inside, NatRig, outside } from './nat/rig.js';
+import { at, FAR, fragments, inside, NatRig, outside } from './nat/rig.js';
 import { datagram, echo } from './packets.js';
 
 const SERVICE = 8000;
@@ -43,6 +43,35 @@ describe('the egress address of a port changes', () => {
     expect(rig.flows(ipv4.Protocol.gre)).toHaveLength(1);
     rig.simulation.execute('set-egress', { port: rig.container(1).number, address: parseIpv4(SPARE) });
     expect(rig.flows(ipv4.Protocol.gre)).toEqual([]);
+  });
+});
+
+describe('N29: an uplink has more addresses than the guard has room for', () => {
+  const addresses = Array.from({ length: 20 }, (_, index) => `192.0.2.${100 + index}`);
+
+  test('it goes on; those without room are not translated to', () => {
+    const rig = new NatRig();
+    const { gateway } = rig;
+    gateway.setUplink({ addresses: [UPLINK_IP, ...addresses] });
+    expect(rig.udp(1, 20_001, `${FAR}:53`)).toBe(`${UPLINK_IP}:20001`);
+    const holds = addresses.map((each) => gateway.gateway.uplinks.holds(gateway.uplinkZone, parseIpv4(each)));
+    expect(holds.filter(Boolean)).toHaveLength(15);
+    gateway.setUplink({ addresses: [addresses[19], ...addresses] });
+    expect(rig.flows(ipv4.Protocol.udp)).toEqual([]);
+    expect(rig.udp(1, 20_001, `${FAR}:53`)).toBe(`${addresses[19]}:20001`);
+  });
+});
+
+describe('N40: a flow ends between two fragments', () => {
+  test('the second one follows no other flow that got its place', () => {
+    const rig = new NatRig();
+    const whole = datagram(at(1, 20_001), `${FAR}:53`, { ...inside(1), dontFragment: false }, new Uint8Array(1000));
+    const [first, second] = fragments(whole, [504]);
+    expect(rig.send(1, first)).toHaveLength(1);
+    rig.flush();
+    rig.udp(1, 20_002, `${FAR}:53`);
+    expect(rig.send(1, second)).toEqual([]);
+    expect(rig.drops()).toEqual({ fragment_timeout: 1 });
   });
 });
 

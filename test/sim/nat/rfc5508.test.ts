@@ -281,7 +281,7 @@ describe('no room', () => {
 
   test('RFC 5508 REQ-8: a container that has its share: 3/13', () => {
     const rig = new NatRig({ flowShare: 4 });
-    for (let port = 5000; port < 5004; port++) next(rig, port);
+    for (let port = 5000; port < 5004; port++) new Connection(rig, 1, port);
     expect(next(rig, 6000)).toEqual([]);
     expect(rig.received(1).map(read)).toEqual([prohibited]);
     expect(rig.drops()).toEqual({ flow_quota: 1 });
