@@ -159,7 +159,7 @@ export class Conntrack extends TupleReader {
     return this.absentIfExpired(seconds);
   }
 
-  /** `lookupPorts` with a hint of `FlowTable.prefetch`. */
+  /** `lookupPorts` with a hint of `FlowTable.hint`. */
   lookupHinted(hint: number, source: number, destination: number, ports: number, kind: number, seconds: number): number {
     const ref = this.flows.confirm(hint, source, destination, ports, kind);
     return ref >= 0 && !this.expired(ref >> 1, seconds) ? ref : this.lookupPorts(source, destination, ports, kind, seconds);

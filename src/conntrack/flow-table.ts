@@ -47,9 +47,6 @@ const CARRY = 0x1_0000_0000;
 const EARLY_DROP_FLOWS = 8;
 const EARLY_DROP_SLOTS = 32;
 
-/** Words of a tuple given to `prefetch`. */
-export const PREFETCH_WORDS = 4;
-
 /** Why `add` returned -1. */
 export const Refused = { none: 0, full: 1, quota: 2, taken: 3 } as const;
 
@@ -155,22 +152,20 @@ export class FlowTable {
     }
   }
 
+  /** Where the flow of a tuple most likely is: for `prefetch` and `confirm`. 0: nowhere. */
+  hint(source: number, destination: number, ports: number, kind: number): number {
+    return this.index[hashOf(source, destination, ports, kind, this.seed) & this.slotMask];
+  }
+
   /**
-   * Asks memory for what `find` and `touch` of these flows will want, all at once: the processor waits for many lines no longer than for one, while
-   * look-ups one after the other wait for each. `tuples` holds source, destination, ports and kind of `count` of them; what it holds behind the
-   * first of these words' places then is a hint for `confirm`.
+   * Asks memory for the rows of `count` hints, all at once: the processor waits for many lines no longer than for one, while look-ups one after the
+   * other wait for each. A hint may be another flow's: then a line was asked for in vain.
    */
-  prefetch(tuples: Int32Array, count: number): void {
-    const { index, words, cold, slotMask, refMask, seed } = this;
-    for (let tuple = 0; tuple < count; tuple++) {
-      const at = tuple * PREFETCH_WORDS;
-      const hash = hashOf(tuples[at], tuples[at + 1], tuples[at + 2], tuples[at + 3], seed);
-      tuples[at] = index[hash & slotMask];
-    }
+  prefetch(hints: Int32Array, count: number): void {
+    const { words, cold, refMask } = this;
     let sum = 0;
-    for (let tuple = 0; tuple < count; tuple++) {
-      // The slot may be another flow's, or empty: then a line was asked for in vain.
-      const flow = ((tuples[tuple * PREFETCH_WORDS] & refMask) - 1) >> 1;
+    for (let at = 0; at < count; at++) {
+      const flow = ((hints[at] & refMask) - 1) >> 1;
       if (flow >= 0) {
         sum ^= words[flow << SHIFT] ^ cold[flow * COLD_WORDS];
       }
@@ -179,7 +174,7 @@ export class FlowTable {
     this.prefetched = sum;
   }
 
-  /** `find` with a hint of `prefetch`: the ref, or -1 when the hint was another flow's. */
+  /** `find` with a hint, however old: the ref, or -1 when it is not this tuple's. */
   confirm(hint: number, source: number, destination: number, ports: number, kind: number): number {
     const { words } = this;
     const ref = (hint & this.refMask) - 1;

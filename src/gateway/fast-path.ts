@@ -161,7 +161,7 @@ export class FastPath {
 
   /**
    * Handles a frame, or leaves it as it is.
-   * @param hint of `FlowTable.prefetch`, 0: none
+   * @param hint of `FlowTable.hint`, 0: none
    * @returns whether it was handled: sent, or dropped and counted
    */
   take(batch: Batch, frame: number, hint: number, egress: Egress): boolean {

@@ -22,7 +22,6 @@ import type { Egress } from '../bridge/egress.js';
 import type { PortTable } from '../bridge/port-table.js';
 import { Conntrack, type ConntrackOptions } from '../conntrack/conntrack.js';
 import { FLOW, FLOW_SHIFT } from '../conntrack/flow-layout.js';
-import { PREFETCH_WORDS } from '../conntrack/flow-table.js';
 import { IcmpRole, icmpKind, icmpRole, kindOf } from '../conntrack/kind.js';
 import { type Batch, MAX_FRAME_BYTES } from '../core/batch.js';
 import { GATEWAY, type GatewayCounters, PORT, type PortCounters } from '../core/counters.js';
@@ -60,6 +59,7 @@ const { oSource: O_SOURCE, oDestination: O_DESTINATION, oPorts: O_PORTS, rSource
 const PORTS_BYTES = 4;
 /** For looking ahead: where a packet's addresses and protocol are. */
 const IP_SOURCE = 12;
+const IP_DESTINATION = 16;
 const IP_PROTOCOL = 9;
 /** Frames looked ahead at. */
 const PREFETCHED = 512;
@@ -111,7 +111,7 @@ export class Gateway {
   private readonly claims: FlowClaims;
   private readonly forwarding: Forwarding;
   private readonly fastPath: FastPath;
-  private readonly ahead = new Int32Array(PREFETCHED * PREFETCH_WORDS);
+  private readonly ahead = new Int32Array(PREFETCHED);
   private readonly translator = new ErrorTranslator();
   private readonly ports: PortTable;
   private readonly counters: GatewayCounters;
@@ -188,7 +188,7 @@ export class Gateway {
     while (frame >= 0) {
       // Putting the frame on another list changes where `next` leads.
       const following = next[frame];
-      const hint = frames < hints ? ahead[frames * PREFETCH_WORDS] : 0;
+      const hint = frames < hints ? ahead[frames] : 0;
       frames++;
       if (!fastPath.take(batch, frame, hint, egress)) {
         this.fromBridge(batch, frame, zone, egress);
@@ -248,18 +248,16 @@ export class Gateway {
   private prefetch(batch: Batch, first: number): number {
     const { view, next } = batch;
     const { ahead } = this;
+    const { flows } = this.conntrack;
     let count = 0;
     for (let frame = first; frame >= 0 && count < PREFETCHED; frame = next[frame]) {
       const ip = batch.at[frame] + ethernet.HEADER_BYTES;
-      const at = count * PREFETCH_WORDS;
       // Where the ports are when there are no options; whatever it is, nothing but time depends on it. A frame's slot is longer than this.
-      ahead[at] = view.getInt32(ip + IP_SOURCE);
-      ahead[at + 1] = view.getInt32(ip + IP_SOURCE + 4);
-      ahead[at + 2] = view.getInt32(ip + ipv4.HEADER_BYTES);
-      ahead[at + 3] = kindOf(view.getUint8(ip + IP_PROTOCOL));
-      count++;
+      const ports = view.getInt32(ip + ipv4.HEADER_BYTES);
+      const kind = kindOf(view.getUint8(ip + IP_PROTOCOL));
+      ahead[count++] = flows.hint(view.getInt32(ip + IP_SOURCE), view.getInt32(ip + IP_DESTINATION), ports, kind);
     }
-    this.conntrack.flows.prefetch(ahead, count);
+    flows.prefetch(ahead, count);
     return count;
   }
 

@@ -43,6 +43,26 @@ describe('flow table', () => {
     expect(findReply(table, 99)).toBe(99 * 2 + 1);
   });
 
+  test('a hint leads to its flow or to none, also when the row was given to another meanwhile', () => {
+    const table = makeTable(4096);
+    const tuple = (index: number) => [index, 7, (index << 16) | 53, KIND] as const;
+    for (let index = 0; index < 4000; index++) add(table, index);
+    const hints = Int32Array.from({ length: 4000 }, (_, index) => table.hint(...tuple(index)));
+    table.prefetch(hints, hints.length);
+    const confirmed = [...hints].filter((hint, index) => {
+      const ref = table.confirm(hint, ...tuple(index));
+      expect([-1, findOriginal(table, index)]).toContain(ref);
+      return ref >= 0;
+    });
+    expect(confirmed.length).toBeGreaterThan(2000);
+    expect(table.confirm(table.hint(9999, 7, 1, KIND), 9999, 7, 1, KIND)).toBe(-1);
+    for (let index = 0; index < 4000; index++) table.remove(index, Removal.flushed);
+    for (let index = 4000; index < 8000; index++) add(table, index);
+    hints.forEach((hint, index) => {
+      expect(table.confirm(hint, ...tuple(index))).toBe(-1);
+    });
+  });
+
   test('any change of a tuple or kind is another flow', () => {
     const table = makeTable(64);
     add(table, 5);
