@@ -104,5 +104,12 @@ export const Removal = {
 export type RemovalName = keyof typeof Removal;
 export type RemovalReason = (typeof Removal)[RemovalName];
 
+const REMOVALS = Object.keys(Removal) as RemovalName[];
+
+/** Of a number of `Removal`. */
+export function removalName(reason: number): RemovalName {
+  return REMOVALS[reason];
+}
+
 /** Zones from here on are uplinks, those below bridges. */
 export const UPLINK_ZONE = 256;

@@ -1,7 +1,6 @@
 /** Flows of the gateway with names instead of numbers: listed and ended in pages, watched by a ring of events. */
 import { type FlowEventRecord, FlowEvents } from '../conntrack/flow-events.js';
-import { NO_OWNER, Status, UPLINK_ZONE } from '../conntrack/flow-layout.js';
-import { removalName } from '../conntrack/flow-record.js';
+import { NO_OWNER, removalName, Status, UPLINK_ZONE } from '../conntrack/flow-layout.js';
 import { protocolOf } from '../conntrack/kind.js';
 import { TCP_STATES } from '../conntrack/tcp-states.js';
 import { TIMEOUT_CLASSES } from '../conntrack/timeouts.js';

@@ -49,9 +49,6 @@ type Handlers = { [Name in GatewayCommand]: (engine: Engine, args: CommandArgume
 const FILTERS = { apdf: Filter.addressAndPort, adf: Filter.address, eif: Filter.none } as const;
 const PROTOCOLS = { tcp: Protocol.tcp, udp: Protocol.udp } as const;
 const PROTOCOL_NAMES = { [Protocol.tcp]: 'tcp', [Protocol.udp]: 'udp', [Protocol.icmp]: 'icmp' } as const;
-/** Ports the gateway can be asked to keep off, by protocol. */
-const reserved: Record<'tcp' | 'udp', Uint16Array<ArrayBufferLike>> = { tcp: new Uint16Array(0), udp: new Uint16Array(0) };
-
 function gatewayOf(engine: Engine): Gateway {
   if (engine.gateway === null) {
     throw new Error('engine: the gateway is not open');
@@ -114,17 +111,6 @@ function flowMemory(flowLimit: number): { memory?: ArrayBuffer } {
   return typeof memory === 'number' ? {} : { memory };
 }
 
-/** Runs of ports in a row as [first, last]. */
-function runs(ports: Uint16Array): [number, number][] {
-  const found: [number, number][] = [];
-  for (const port of Uint16Array.from(ports).sort()) {
-    const last = found.at(-1);
-    if (last !== undefined && port <= last[1] + 1) last[1] = port;
-    else found.push([port, port]);
-  }
-  return found;
-}
-
 export const GATEWAY_HANDLERS: Handlers = {
   'open-gateway': (engine, { flowLimit, flowShare, guard, settings }) => {
     const memory = guard < 0 ? new ArrayBuffer(GUARD_BYTES) : loadBinding().mapGuard(guard);
@@ -146,11 +132,7 @@ export const GATEWAY_HANDLERS: Handlers = {
     return null;
   },
   'set-reserved': (engine, { protocol, ports }) => {
-    const { mappings } = gatewayOf(engine);
-    const before = reserved[protocol];
-    reserved[protocol] = ports;
-    for (const [first, last] of runs(ports)) mappings.exclude(PROTOCOLS[protocol], first, last);
-    for (const [first, last] of runs(before)) mappings.include(PROTOCOLS[protocol], first, last);
+    gatewayOf(engine).settings.setReserved(PROTOCOLS[protocol], ports);
     return null;
   },
   'add-uplink': (engine, { uplink, port, settings }) => {

@@ -5,6 +5,7 @@
  */
 import type { BridgeOptions } from '../bridge/bridge.js';
 import type { BridgeMemory } from '../bridge/sharing.js';
+import { UPLINK_COUNT } from '../gateway/zones.js';
 import type { FaultSettings } from '../port/fault-direction.js';
 import type { ReplayFrames } from '../port/replay-frames.js';
 import type { MacAddress } from '../wire/mac-address.js';
@@ -18,7 +19,7 @@ export const DEFAULT_MAX_PORTS = 1024;
 export const MAX_THREADS = 16;
 
 /** Uplinks of one engine at most. */
-export const MAX_UPLINKS = 16;
+export const MAX_UPLINKS = UPLINK_COUNT;
 
 export type { FaultSettings };
 export type BridgeSettings = BridgeOptions;

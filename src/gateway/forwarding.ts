@@ -9,6 +9,7 @@
 import type { Egress } from '../bridge/egress.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
 import { FLOW, FLOW_SHIFT, Removal, Status } from '../conntrack/flow-layout.js';
+import { invertPorts } from '../conntrack/kind.js';
 import type { Batch } from '../core/batch.js';
 import { GATEWAY, type GatewayCounters } from '../core/counters.js';
 import { decrementTtl, rewrite, rewriteAddresses } from '../nat/rewrite.js';
@@ -23,7 +24,7 @@ import { tooBig } from './fragmenter.js';
 import { IcmpError, type IcmpErrors } from './icmp-errors.js';
 import type { IpIds } from './ip-ids.js';
 import { clampMss, IPV4_TCP_BYTES } from './mss-clamp.js';
-import { type Opening, swapPorts } from './opening.js';
+import type { Opening } from './opening.js';
 import type { RouteTable } from './route-table.js';
 import { isUplink, ZoneFlag, type Zones } from './zones.js';
 
@@ -242,7 +243,7 @@ export class Forwarding {
     if (l4 < 0) {
       rewriteAddresses(bytes, at, ip, words[tuple + O_DESTINATION], words[tuple]);
     } else {
-      rewrite(bytes, at, ip, l4, words[tuple + O_DESTINATION], words[tuple], swapPorts(words[tuple + O_PORTS]));
+      rewrite(bytes, at, ip, l4, words[tuple + O_DESTINATION], words[tuple], invertPorts(words[tuple + O_PORTS]));
     }
     decrementTtl(bytes, ip);
     // What comes in keeps the identification its sender chose for the one outer address.

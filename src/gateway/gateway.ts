@@ -15,7 +15,7 @@
  *
  * Invariants: a frame that ends here has one named counter (GATEWAY_DROPS) of the zone it came from. A reply from outside matches only flows that
  * were opened to that side. Nothing is kept of a frame but copies in bounded stores (resolver, fragments).
- * The rules' numbers (R.., C.., N..) are those of docs/nat-conformance.md.
+ * Where a comment here or below names a rule (R.., C.., N..), the tests of that rule bear its name.
  */
 import type { Bridge } from '../bridge/bridge.js';
 import type { Egress } from '../bridge/egress.js';

@@ -13,6 +13,8 @@
  */
 import { Flag, type PortTable } from '../bridge/port-table.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
+import { NO_OWNER } from '../conntrack/flow-layout.js';
+import { invertPorts } from '../conntrack/kind.js';
 import { GATEWAY } from '../core/counters.js';
 import { MappingRefusal, type MappingTable } from '../nat/mapping-table.js';
 import type { PublishTable } from '../nat/publish-table.js';
@@ -23,9 +25,6 @@ import { Direction, type Policy } from './policy.js';
 import { RouteKind, type RouteTable } from './route-table.js';
 import type { Uplinks } from './uplinks.js';
 import { FIRST_UPLINK, ZoneFlag, type Zones } from './zones.js';
-
-/** No owner: the flow is on nobody's account. */
-export const NO_OWNER = 0xffff;
 
 /** Flows ended for the ports of one new one, at most. */
 const RECLAIMED = 16;
@@ -109,7 +108,7 @@ export class Opening {
     }
     const target = this.bridgeOf(destination);
     if (target >= 0) {
-      if (target !== bridge || this.isolated(bridge, port)) {
+      if (target !== bridge || (this.tables.ports.flags[port] & Flag.isolated) !== 0) {
         return GATEWAY.bridge_isolated;
       }
       this.zone = bridge;
@@ -266,7 +265,7 @@ export class Opening {
     const { source, destination, ports } = this.tables.conntrack;
     this.source = destination;
     this.destination = source;
-    this.ports = swapPorts(ports);
+    this.ports = invertPorts(ports);
   }
 
   private translateSource(port: number, outer: number, seconds: number): number {
@@ -316,10 +315,6 @@ export class Opening {
     return this.tables.uplinks.holds(uplink, chosen) ? chosen : 0;
   }
 
-  private isolated(bridge: number, port: number): boolean {
-    return (this.tables.zones.flags[bridge] & ZoneFlag.isolated) !== 0 || (this.tables.ports.flags[port] & Flag.isolated) !== 0;
-  }
-
   private allowed(bridge: number, port: number, direction: number, remote: number): boolean {
     const { kind, ports } = this.tables.conntrack;
     return this.tables.policy.permits(bridge, port, direction, kind & 0xff, remote, isPorted(kind) ? ports & 0xffff : 0);
@@ -330,11 +325,6 @@ export class Opening {
     const owner = this.owner === NO_OWNER ? -1 : this.owner;
     return this.tables.policy.permits(bridge, owner, Direction.in, kind & 0xff, remote, isPorted(kind) ? this.innerPort : 0);
   }
-}
-
-/** Source and destination port change places. */
-export function swapPorts(ports: number): number {
-  return (ports << 16) | (ports >>> 16);
 }
 
 function isPorted(kind: number): boolean {

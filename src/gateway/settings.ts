@@ -61,6 +61,9 @@ export class Settings {
   /** When to clamp, by bridge. */
   private readonly clamps: BridgeSide['mssClamp'][] = new Array(FIRST_UPLINK).fill('off');
 
+  /** Runs of ports the host has itself, by protocol. */
+  private readonly reserved = new Map<number, [number, number][]>();
+
   constructor(tables: SettingsTables) {
     this.tables = tables;
   }
@@ -137,6 +140,16 @@ export class Settings {
     this.tables.mappings.include(publish.protocol, publish.hostPort, publish.hostPort + publish.count - 1);
     this.tables.uplinks.guardPublish(publish, -1);
     this.tables.conntrack.removeWhere((flow) => this.comesThrough(flow, publish), Removal.unpublished, seconds);
+  }
+
+  /** Ports the host has itself, all of a protocol's: they are given to nobody. */
+  setReserved(protocol: number, ports: Uint16Array): void {
+    const { mappings } = this.tables;
+    const before = this.reserved.get(protocol) ?? [];
+    const now = runs(ports);
+    this.reserved.set(protocol, now);
+    for (const [first, last] of now) mappings.exclude(protocol, first, last);
+    for (const [first, last] of before) mappings.include(protocol, first, last);
   }
 
   /** SNAT address of the container behind a port, 0: its bridge's. Flows to another address end. */
@@ -218,4 +231,15 @@ export class Settings {
     const row = flow << FLOW_SHIFT;
     return addresses.includes(words[row + R_DESTINATION]) || addresses.includes(words[row + O_DESTINATION]);
   }
+}
+
+/** Runs of ports in a row as [first, last]. */
+function runs(ports: Uint16Array): [number, number][] {
+  const found: [number, number][] = [];
+  for (const port of Uint16Array.from(ports).sort()) {
+    const last = found.at(-1);
+    if (last !== undefined && port <= last[1] + 1) last[1] = port;
+    else found.push([port, port]);
+  }
+  return found;
 }

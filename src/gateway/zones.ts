@@ -6,12 +6,13 @@
  *
  * Written by commands, read for each frame.
  */
+import { UPLINK_ZONE } from '../conntrack/flow-layout.js';
 import { isUnicastIpv4 } from '../wire/ipv4-address.js';
 
 /** Rows of the table. */
 export const ZONES = 512;
 /** The zone of uplink 0. */
-export const FIRST_UPLINK = 256;
+export const FIRST_UPLINK = UPLINK_ZONE;
 export const UPLINK_COUNT = 16;
 
 /** Bits of `flags`. */
@@ -20,10 +21,8 @@ export const ZoneFlag = {
   up: 1,
   /** A bridge without a way out. */
   internal: 2,
-  /** Containers of this bridge reach each other by published ports only. */
-  isolated: 4,
   /** The MSS option of what leaves here is lowered to the MTU (R24). */
-  mssClamp: 8,
+  mssClamp: 4,
 } as const;
 
 export interface Zone {

@@ -18,6 +18,7 @@
  * Limits: `limit` mappings of 16 bytes, and two to four index slots of 4 bytes for each: at most 32 bytes in all; 16 outer addresses.
  * `ownerLimit` mappings for one owner (a bridge port), so that one container cannot use up a pool.
  */
+import { NO_OWNER } from '../conntrack/flow-layout.js';
 import { hashOf } from '../core/table.js';
 import { Protocol } from '../wire/ipv4.js';
 import { OuterAddresses, type OuterAddressesOptions, type PoolUse } from './outer-addresses.js';
@@ -54,8 +55,6 @@ export const MappingRefusal = {
   /** Neither TCP, UDP nor ICMP. */
   protocol: 5,
 } as const;
-
-export const NO_OWNER = 0xffff;
 
 const ROW_SHIFT = 2;
 /** Words of a row. In a free row the first holds the number of the next free one. */

@@ -1,7 +1,6 @@
 /** A tracker with a manual clock, and datagrams to feed it: a client inside, a server outside, the client translated to `OUTER`. */
 import { Conntrack, type ConntrackOptions, REPLACED } from '../../src/conntrack/conntrack.js';
-import { COLD, FLOW, NO_OWNER, Status, WINDOW_WORDS } from '../../src/conntrack/flow-layout.js';
-import { type FlowRecord, flowRecord, removalName } from '../../src/conntrack/flow-record.js';
+import { COLD, FLOW, NO_OWNER, removalName, Status, WINDOW_WORDS } from '../../src/conntrack/flow-layout.js';
 import { invertPorts } from '../../src/conntrack/kind.js';
 import { Segment, TcpState, type TcpStateName, tcpStateName } from '../../src/conntrack/tcp-states.js';
 import { TIMEOUT_CLASSES } from '../../src/conntrack/timeouts.js';
@@ -13,6 +12,7 @@ import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import * as tcp from '../../src/wire/tcp.js';
 import * as vnet from '../../src/wire/vnet-header.js';
 import { makePacket, type PacketOptions, payload } from '../helpers/packet.js';
+import { type FlowRecord, flowRecord } from './flow-record.js';
 
 export const CLIENT = '10.9.0.2';
 export const SERVER = '192.0.2.7';

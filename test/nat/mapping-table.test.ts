@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { NO_OWNER } from '../../src/conntrack/flow-layout.js';
 import { Random } from '../../src/core/random.js';
-import { MappingRefusal, MappingTable, type MappingTableOptions, NO_OWNER } from '../../src/nat/mapping-table.js';
+import { MappingRefusal, MappingTable, type MappingTableOptions } from '../../src/nat/mapping-table.js';
 import type { PortGuard } from '../../src/nat/port-guard.js';
 import { defaultRanges, upperRanges } from '../../src/nat/port-plan.js';
 import { Protocol } from '../../src/wire/ipv4.js';

@@ -55,5 +55,6 @@ if (/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1
 } else {
   const lacking = 'needs root of the machine, not of a user namespace';
   process.stderr.write(`left out: ${TITLE}: ${lacking}\n`);
+  // The tests give rights up, which takes having them; CI runs as root.
   describe.skip(TITLE, () => test(lacking, () => {}));
 }

@@ -152,12 +152,10 @@ for (const uplinkMtu of [1400, 1280]) {
 
     test('RFC 5382 REQ-9: TCP goes on, both ways', async () => {
       const { c2, far } = lab();
-      for (const [from, to, address] of [[c2, far, ADDRESS.far]] as const) {
-        const served = await to.tcpServe();
-        const sent = from.tcpSend({ address, port: served.port, bytes: 3_000_003 });
-        expect(await served.result()).toMatchObject({ bytes: 3_000_003, intact: true });
-        await sent;
-      }
+      const outside = await far.tcpServe();
+      const out = c2.tcpSend({ address: ADDRESS.far, port: outside.port, bytes: 3_000_003 });
+      expect(await outside.result()).toMatchObject({ bytes: 3_000_003, intact: true });
+      await out;
       await lab().publish({ protocol: 'tcp', hostPort: 8400, container: c2, port: 8400 });
       const served = await c2.tcpServe(8400);
       const sent = far.tcpSend({ address: ADDRESS.host, port: 8400, bytes: 3_000_003 });

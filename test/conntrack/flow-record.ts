@@ -1,14 +1,14 @@
-/** A flow as listings, the API and people see it: objects and texts, never made in the loop. */
-import { formatIpv4 } from '../wire/ipv4-address.js';
-import type { Conntrack } from './conntrack.js';
-import { COLD, COLD_WORDS, FLOW, FLOW_SHIFT, NO_OWNER, Removal, type RemovalName, Status, TUPLE_WORDS } from './flow-layout.js';
-import { protocolOf } from './kind.js';
-import { TCP_STATES, type TcpStateName } from './tcp-states.js';
-import { TIMEOUT_CLASSES, type TimeoutName } from './timeouts.js';
+/** A flow as tests look at it: objects and texts. */
+
+import type { Conntrack } from '../../src/conntrack/conntrack.js';
+import { COLD, COLD_WORDS, FLOW, FLOW_SHIFT, NO_OWNER, Status, TUPLE_WORDS } from '../../src/conntrack/flow-layout.js';
+import { protocolOf } from '../../src/conntrack/kind.js';
+import { TCP_STATES, type TcpStateName } from '../../src/conntrack/tcp-states.js';
+import { TIMEOUT_CLASSES, type TimeoutName } from '../../src/conntrack/timeouts.js';
+import { formatIpv4 } from '../../src/wire/ipv4-address.js';
 
 const TCP = 6;
 const ICMP = 1;
-const REMOVALS = Object.keys(Removal) as RemovalName[];
 
 export interface TupleRecord {
   source: string;
@@ -80,9 +80,4 @@ export function flowRecord(conntrack: Conntrack, flow: number, seconds: number):
     mapping: words[FLOW.mapping],
     owner: owner === NO_OWNER ? -1 : owner,
   };
-}
-
-/** Of a number of `Removal`. */
-export function removalName(reason: number): RemovalName {
-  return REMOVALS[reason];
 }
