@@ -14,11 +14,11 @@ import { defined } from './defined.js';
 import { findUsableInterface, openInterface } from './interface-port.js';
 import { checkInterface, checkPortName, checkRange, FAULT_MICROS, FAULT_SEED, MAC_LIMIT, MTU, stationMac } from './limits.js';
 import type { AttachPort } from './model.js';
-import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, portFlags, sameMac } from './records.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, NO_RATES, type PortRecord, portFlags, sameMac } from './records.js';
 import { addressOf } from './routing.js';
 import type { Undo } from './undo.js';
 
-const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay'] as const;
+const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay', 'lent'] as const;
 const NO_ADDRESS_HINT = 'leave --ip out, or make the bridge with --subnet';
 
 /**
@@ -95,6 +95,7 @@ export function engineSettings(bridge: BridgeRecord, port: PortRecord, spec = de
     address,
     local: port.kind === 'host',
     faults: port.faults,
+    rates: port.rates,
   };
 }
 
@@ -170,6 +171,8 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     index: -1,
     netns: request.netns ?? null,
     pid: request.pid ?? null,
+    container: request.container ?? null,
+    lent: source === 'lent',
     identity: null,
     file: request.capture ?? request.replay ?? null,
     mac: null,
@@ -179,6 +182,7 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     flags: { ...DEFAULT_PORT_FLAGS, ...defined(request.flags ?? {}) },
     macLimit: request.macLimit ?? 0,
     faults: request.faults ?? null,
+    rates: { ...NO_RATES, ...defined(request.rates ?? {}) },
     egressAddress: addressOf(request.egressAddress ?? null),
     offloads: false,
     udpSegmentation: false,

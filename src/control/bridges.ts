@@ -13,7 +13,7 @@ import { makeHostPort } from './host-port.js';
 import { AGEING_SECONDS, checkBridgeName, checkRange, FDB_LIMIT, GROUP_FORWARD_MASK, MTU } from './limits.js';
 import type { ChangeBridge, CreateBridge } from './model.js';
 import { checkRulePorts } from './policy.js';
-import { type BridgeRecord, FRESH_INTERFACE, macText, type PortRecord, portFlags } from './records.js';
+import { type BridgeRecord, FRESH_INTERFACE, macText, NO_RATES, type PortRecord, portFlags } from './records.js';
 import { changedRouting, defaultRouting, goesOut, type Routing } from './routing.js';
 import type { Undo } from './undo.js';
 
@@ -56,6 +56,7 @@ export async function makeBridge(
     publishes: [],
     fdb: [],
     neighbors: [],
+    network: request.network ?? null,
   };
   bridge.host.mac = bridge.mac;
   bridge.host.ip = pool === null ? null : { address: pool.gateway, prefix: pool.subnet.prefix };
@@ -232,6 +233,8 @@ function hostRecord(name: string, mtu: number): PortRecord {
     index: -1,
     netns: null,
     pid: null,
+    container: null,
+    lent: false,
     identity: null,
     file: null,
     mac: null,
@@ -241,6 +244,7 @@ function hostRecord(name: string, mtu: number): PortRecord {
     flags: { ...DEFAULT_PORT_FLAGS },
     macLimit: 0,
     faults: null,
+    rates: NO_RATES,
     egressAddress: 0,
     offloads: true,
     udpSegmentation: false,

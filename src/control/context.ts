@@ -97,6 +97,8 @@ function savedBridge(bridge: BridgeRecord): SavedBridge {
     ports: [...bridge.ports.values()].filter(({ state }) => state !== 'ended').map(savedPort),
     fdb: bridge.fdb.map(({ mac, vlan, port }) => ({ mac: macText(mac), vlan, port })),
     neighbors: bridge.neighbors.map(({ ip, mac }) => ({ ip: formatIpv4(ip), mac: macText(mac) })),
+    number: bridge.number,
+    network: bridge.network,
   };
 }
 
@@ -118,5 +120,9 @@ function savedPort(port: PortRecord): SavedPort {
     macLimit: port.macLimit,
     faults: port.faults,
     egressAddress: addressText(port.egressAddress),
+    number: port.number,
+    container: port.container,
+    lent: port.lent,
+    rates: port.rates,
   };
 }

@@ -14,6 +14,10 @@ export const FDB_LIMIT = { min: 1, max: 1_048_576 } as const;
 export const GROUP_FORWARD_MASK = { min: 0, max: 0xfff8 } as const;
 /** MACs one port may teach; 0: as many as the table holds. */
 export const MAC_LIMIT = { min: 0, max: FDB_LIMIT.max } as const;
+/** 100 Gbit/s is more than anything here does. */
+export const RATE_BITS = { min: 8_000, max: 100_000_000_000 } as const;
+/** A super-frame has to fit. */
+export const RATE_BURST = { min: 65_604, max: 1_073_741_824 } as const;
 export const FAULT_MICROS = { min: 0, max: LONGEST_DELAY_MICROS } as const;
 export const FAULT_SEED = { min: -0x8000_0000, max: 0xffff_ffff } as const;
 export const VLAN = { min: 0, max: 4094 } as const;

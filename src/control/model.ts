@@ -6,6 +6,26 @@ import type { BridgeCounter, DropReason, GatewayCounter, InterfaceDrop, PortCoun
 import type { FaultSettings, PortFlags } from '../engine/protocol.js';
 import type { PortKind } from '../port/port.js';
 
+/** Who is behind a port, as its engine knows it. */
+export interface ContainerInfo {
+  engine: ContainerEngine;
+  id: string;
+  /** null: not learned yet, or it has none. */
+  name: string | null;
+}
+export const CONTAINER_ENGINES = ['docker', 'podman', 'cni'] as const;
+export type ContainerEngine = (typeof CONTAINER_ENGINES)[number];
+
+/** What an engine calls a bridge. */
+export interface NetworkInfo {
+  engine: NetworkEngine;
+  id: string;
+  /** null: not learned yet. */
+  name: string | null;
+}
+export const NETWORK_ENGINES = ['docker', 'cni'] as const;
+export type NetworkEngine = (typeof NETWORK_ENGINES)[number];
+
 export interface BridgeInfo {
   name: string;
   mtu: number;
@@ -31,6 +51,8 @@ export interface BridgeInfo {
   egressAddress: string | null;
   mssClamp: MssClamp;
   rules: Rule[];
+  /** What an engine calls it; null: made by hand. */
+  network: NetworkInfo | null;
 }
 
 /** 'auto': where an uplink's MTU is below the bridge's. */
@@ -78,6 +100,7 @@ export interface CreateBridge {
   mssClamp?: MssClamp | undefined;
   /** Default none. */
   rules?: Rule[] | undefined;
+  network?: NetworkInfo | null | undefined;
 }
 
 export interface ChangeBridge {
@@ -102,6 +125,19 @@ export type DaemonPortKind = Exclude<PortKind, 'memory'>;
  */
 export type PortState = 'up' | 'down' | 'ended';
 
+/** A token bucket: what comes faster is dropped (`rate_limited`). */
+export interface Rate {
+  bitsPerSecond: number;
+  /** Bytes that may come at once; super-frames of 64 KiB have to fit. */
+  burstBytes: number;
+}
+
+/** Seen from the container: `in` is towards it. null: as fast as it goes. */
+export interface Rates {
+  in: Rate | null;
+  out: Rate | null;
+}
+
 export interface PortInfo {
   name: string;
   bridge: string;
@@ -113,6 +149,8 @@ export interface PortInfo {
   netns: string | null;
   /** The process whose namespace it is, when it was named so. */
   pid: number | null;
+  /** null: nobody said. */
+  container: ContainerInfo | null;
   /** File a capture port writes or a replay port reads. */
   file: string | null;
   mac: string | null;
@@ -125,6 +163,7 @@ export interface PortInfo {
   /** Super-frames and unfinished checksums pass. */
   offloads: boolean;
   faults: FaultSettings | null;
+  rates: Rates;
   /** What its flows are translated to; null: as the bridge has it. */
   egressAddress: string | null;
   rxFrames: number;
@@ -147,6 +186,14 @@ export interface PortSource {
   capture?: { path: string; format: 'pcap' | 'pcapng' } | undefined;
   /** A classic pcap file whose frames enter here. */
   replay?: { path: string; speed: number; loop: boolean } | undefined;
+  /** Name of an interface to make in the daemon's own namespace, for a container engine to move and to configure. */
+  lent?: string | undefined;
+}
+
+export interface RouteInfo {
+  destination: string;
+  /** Absent: on the link. */
+  gateway?: string | undefined;
 }
 
 export interface AttachPort extends PortSource {
@@ -155,6 +202,11 @@ export interface AttachPort extends PortSource {
   ifname?: string | undefined;
   /** '10.0.0.5/24', '10.0.0.5', or 'auto'. Absent: no address. */
   ip?: string | undefined;
+  /** Further ones with their prefix, IPv6 too: configured on the interface, and nothing else. */
+  addresses?: string[] | undefined;
+  /** Exactly these. Absent: the default route by the bridge's gateway. */
+  routes?: RouteInfo[] | undefined;
+  container?: ContainerInfo | null | undefined;
   /** Default: a random, locally administered one. */
   mac?: string | undefined;
   /** Default: the bridge's. */
@@ -162,6 +214,7 @@ export interface AttachPort extends PortSource {
   flags?: { [Flag in keyof PortFlags]?: boolean | undefined } | undefined;
   macLimit?: number | undefined;
   faults?: FaultSettings | undefined;
+  rates?: { [Way in keyof Rates]?: Rates[Way] | undefined } | undefined;
   egressAddress?: string | null | undefined;
 }
 
@@ -171,6 +224,8 @@ export interface ChangePort {
   macLimit?: number | undefined;
   /** Given fields change, others stay; null ends the faults. */
   faults?: { [Field in keyof FaultSettings]?: number | undefined } | null | undefined;
+  /** Given directions change, others stay. */
+  rates?: { [Way in keyof Rates]?: Rates[Way] | undefined } | undefined;
   egressAddress?: string | null | undefined;
 }
 

@@ -6,7 +6,7 @@ import { formatIpv4 } from '../wire/ipv4-address.js';
 import { formatMac, type MacAddress } from '../wire/mac-address.js';
 import type { AddressPool } from './address-pool.js';
 import type { Listening } from './host-listener.js';
-import type { BridgeInfo, DaemonPortKind, PortInfo, PortState } from './model.js';
+import type { BridgeInfo, ContainerInfo, DaemonPortKind, NetworkInfo, PortInfo, PortState, Rates } from './model.js';
 import { addressText, type Routing } from './routing.js';
 
 export interface PortRecord {
@@ -20,6 +20,9 @@ export interface PortRecord {
   index: number;
   netns: string | null;
   pid: number | null;
+  container: ContainerInfo | null;
+  /** An engine moves and configures it. */
+  lent: boolean;
   /** 'device:inode' of the namespace. */
   identity: string | null;
   file: { path: string; format: 'pcap' | 'pcapng' } | { path: string; speed: number; loop: boolean } | null;
@@ -31,6 +34,7 @@ export interface PortRecord {
   flags: PortFlags;
   macLimit: number;
   faults: FaultSettings | null;
+  rates: Rates;
   /** What its flows are translated to, int32; 0: as the bridge has it. */
   egressAddress: number;
   offloads: boolean;
@@ -63,6 +67,7 @@ export interface BridgeRecord {
   /** What a user added: ports and gateway register theirs by themselves. */
   fdb: { mac: MacAddress; vlan: number; port: string }[];
   neighbors: { ip: number; mac: MacAddress }[];
+  network: NetworkInfo | null;
 }
 
 export interface PublishRecord {
@@ -81,6 +86,8 @@ export interface PublishRecord {
   /** null: the port was taken when it was restored. */
   listener: Pick<Listening, 'close'> | null;
 }
+
+export const NO_RATES: Rates = { in: null, out: null };
 
 /** Of a port whose interface nobody has looked at yet. */
 export const FRESH_INTERFACE = { interfaceUp: true, queueDrops: 0, queueDropsBefore: 0 };
@@ -132,6 +139,7 @@ export function bridgeInfo(bridge: BridgeRecord): BridgeInfo {
     egressAddress: addressText(routing.egressAddress),
     mssClamp: routing.mssClamp,
     rules: routing.rules.map((rule) => ({ ...rule })),
+    network: bridge.network === null ? null : { ...bridge.network },
   };
 }
 
@@ -145,6 +153,7 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: Count
     interface: port.interface,
     netns: port.netns,
     pid: port.pid,
+    container: port.container === null ? null : { ...port.container },
     file: port.file === null ? null : port.file.path,
     mac: port.mac === null ? null : macText(port.mac),
     ip: port.ip === null ? null : cidrText(port.ip),
@@ -153,6 +162,7 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: Count
     macLimit: port.macLimit,
     offloads: port.offloads,
     faults: port.faults === null ? null : { ...port.faults },
+    rates: port.rates,
     egressAddress: addressText(port.egressAddress),
     rxFrames: count('rx_frames'),
     rxBytes: count('rx_bytes'),

@@ -53,7 +53,10 @@ async function restorePort(context: ControlContext, change: Change, bridgeName: 
     replay: saved.replay,
     mac: saved.mac,
     ip: saved.ip,
+    lent: saved.lent ? saved.ifname : null,
+    container: saved.container,
     faults,
+    rates: saved.rates,
     egressAddress: saved.egressAddress,
   });
   const request = { port: name, flags, mtu, macLimit, ...optional } as AttachPort;

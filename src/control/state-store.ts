@@ -15,6 +15,7 @@ import { z } from 'zod';
 import { ControlError } from './control-error.js';
 import { type Log, reasonOf } from './log.js';
 import { makeDirectories, removeDirectories } from './made-directories.js';
+import { CONTAINER_ENGINES, NETWORK_ENGINES } from './model.js';
 import { flagShape } from './shapes.js';
 import { StateLock } from './state-lock.js';
 
@@ -26,6 +27,10 @@ const VERSION = 1;
 
 const macText = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
 const flags = z.strictObject({ ...flagShape, sourceGuard: z.boolean().default(true) });
+/** Of records before it was written: any. */
+const number = z.int().min(-1).default(-1);
+const rate = z.strictObject({ bitsPerSecond: z.number(), burstBytes: z.number() }).nullable();
+const label = { id: z.string(), name: z.string().nullable() };
 const faults = z.strictObject({
   seed: z.number(),
   loss: z.number(),
@@ -51,6 +56,14 @@ const port = z.strictObject({
   macLimit: z.number(),
   faults: faults.nullable(),
   egressAddress: z.string().nullable().default(null),
+  /** The engine's: flows on disk refer to it. */
+  number,
+  container: z
+    .strictObject({ engine: z.enum(CONTAINER_ENGINES), ...label })
+    .nullable()
+    .default(null),
+  lent: z.boolean().default(false),
+  rates: z.strictObject({ in: rate, out: rate }).default({ in: null, out: null }),
 });
 const rule = z.strictObject({
   action: z.enum(['allow', 'deny']),
@@ -88,6 +101,11 @@ const bridge = z.strictObject({
   ports: z.array(port),
   fdb: z.array(z.strictObject({ mac: macText, vlan: z.number(), port: z.string() })),
   neighbors: z.array(z.strictObject({ ip: z.string(), mac: macText })),
+  number,
+  network: z
+    .strictObject({ engine: z.enum(NETWORK_ENGINES), ...label })
+    .nullable()
+    .default(null),
 });
 const change = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('link-up'), interface: z.string() }),

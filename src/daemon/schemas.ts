@@ -8,10 +8,12 @@ import {
   GROUP_FORWARD_MASK,
   MAC_LIMIT,
   MTU,
+  RATE_BITS,
+  RATE_BURST,
   SNAP_LENGTH,
   VLAN,
 } from '../control/limits.js';
-import type * as model from '../control/model.js';
+import * as model from '../control/model.js';
 import { flagShape } from '../control/shapes.js';
 import {
   BRIDGE_COUNTERS,
@@ -53,6 +55,13 @@ export const ErrorBody = z
   })
   .openapi('Error');
 
+const label = { id: text('4f1c2b7d90aa'), name: text('web').nullable() };
+const container = z.strictObject({ engine: z.enum(model.CONTAINER_ENGINES), ...label });
+const network = z.strictObject({ engine: z.enum(model.NETWORK_ENGINES), ...label });
+const rate = z.strictObject({ bitsPerSecond: wholeNumber(RATE_BITS), burstBytes: wholeNumber(RATE_BURST) }).nullable();
+const rates = z.strictObject({ in: rate, out: rate });
+const route = z.strictObject({ destination: text('10.9.0.0/16'), gateway: text('10.1.0.1').optional() });
+
 export const BridgeInfo = z
   .strictObject({
     name: text('tb0'),
@@ -71,6 +80,7 @@ export const BridgeInfo = z
     egressAddress,
     mssClamp,
     rules: z.array(Rule),
+    network: network.nullable(),
   })
   .openapi('Bridge') satisfies z.ZodType<model.BridgeInfo>;
 
@@ -92,6 +102,7 @@ export const CreateBridge = z
     name: text('tb0'),
     subnet: text('10.1.0.0/24').optional(),
     gateway: text('10.1.0.1').optional(),
+    network: network.nullable().optional(),
     ...bridgeSettings,
   })
   .openapi('CreateBridge') satisfies z.ZodType<model.CreateBridge>;
@@ -106,6 +117,7 @@ export const PortInfo = z
     interface: text('eth0').nullable(),
     netns: z.string().nullable(),
     pid: z.number().nullable(),
+    container: container.nullable(),
     file: z.string().nullable(),
     mac: mac.nullable(),
     ip: text('10.1.0.2/24').nullable(),
@@ -114,6 +126,7 @@ export const PortInfo = z
     macLimit: z.number(),
     offloads: z.boolean(),
     faults: faults.nullable(),
+    rates,
     egressAddress,
     rxFrames: z.number(),
     rxBytes: z.number(),
@@ -136,11 +149,15 @@ export const AttachPort = z
       .optional(),
     ifname: text('eth0').optional(),
     ip: text('auto').optional(),
+    addresses: z.array(text('2001:db8::2/64')).max(64).optional(),
+    routes: z.array(route).max(256).optional(),
+    container: container.nullable().optional(),
     mac: mac.optional(),
     mtu: wholeNumber(MTU).optional(),
     flags: partialFlags.optional(),
     macLimit: macLimit.optional(),
     faults: faults.optional(),
+    rates: rates.partial().optional(),
     egressAddress: egressAddress.optional(),
   })
   .openapi('AttachPort') satisfies z.ZodType<model.AttachPort>;
@@ -150,6 +167,7 @@ export const ChangePort = z
     mtu: wholeNumber(MTU).optional(),
     macLimit: macLimit.optional(),
     faults: faults.partial().nullable().optional(),
+    rates: rates.partial().optional(),
     egressAddress: egressAddress.optional(),
   })
   .openapi('ChangePort') satisfies z.ZodType<model.ChangePort>;

@@ -65,6 +65,12 @@ export type PortSpec =
   /** `speed` 1 = as recorded, 0 = as fast as the bridge takes them. */
   | { kind: 'replay'; frames: ReplayFrames; speed: number; loop: boolean };
 
+/** Token buckets of a port, seen from the container: `in` is towards it. */
+export interface RateSettings {
+  in: { bitsPerSecond: number; burstBytes: number } | null;
+  out: { bitsPerSecond: number; burstBytes: number } | null;
+}
+
 export interface PortSettings {
   bridge: number;
   spec: PortSpec;
@@ -77,6 +83,8 @@ export interface PortSettings {
   /** The gateway's own port: frames for its MAC go nowhere else, and nobody else may send from it. */
   local: boolean;
   faults: FaultSettings | null;
+  /** Absent: no limits. */
+  rates?: RateSettings;
 }
 
 export interface FdbRow {
@@ -262,7 +270,14 @@ export interface Commands {
   /** `keepCounters`: the port had this number before (its interface came back), and goes on counting. */
   'add-port': [{ port: number; settings: PortSettings; keepCounters?: boolean }, null];
   'set-port': [
-    { port: number; flags?: Partial<PortFlags>; mtu?: number; macLimit?: number; faults?: FaultSettings | null },
+    {
+      port: number;
+      flags?: Partial<PortFlags>;
+      mtu?: number;
+      macLimit?: number;
+      faults?: FaultSettings | null;
+      rates?: RateSettings;
+    },
     null,
   ];
   'remove-port': [{ port: number }, null];

@@ -40,10 +40,16 @@ const BRIDGE: SavedBridge = {
       macLimit: 0,
       faults: null,
       egressAddress: null,
+      number: 3,
+      container: { engine: 'docker', id: '4f1c2b7d90aa', name: 'web' },
+      lent: false,
+      rates: { in: null, out: { bitsPerSecond: 8_000_000, burstBytes: 65_604 } },
     },
   ],
   fdb: [{ mac: '02:00:00:00:00:03', vlan: 0, port: 'web' }],
   neighbors: [{ ip: '10.1.0.3', mac: '02:00:00:00:00:03' }],
+  number: 1,
+  network: null,
 };
 
 let folder: string;

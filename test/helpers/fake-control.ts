@@ -77,6 +77,7 @@ export class FakeControl {
     egressAddress: null,
     mssClamp: 'auto',
     rules: [],
+    network: null,
   };
   created: CreateBridge[] = [];
   counted: Partial<Record<GatewayCounter, number>> = {};
