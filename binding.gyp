@@ -9,9 +9,12 @@
         "native/burst_send.cc",
         "native/guard.cc",
         "native/icmp_echo.cc",
+        "native/mapped_file.cc",
         "native/netlink.cc",
         "native/netns.cc",
         "native/packet_socket.cc",
+        "native/privileges.cc",
+        "native/process_descriptor.cc",
         "native/tap.cc",
         "native/vlan_tag.cc",
         "native/waker.cc"

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arguments.h"
 #include "background_close.h"
@@ -13,9 +14,12 @@
 #include "environment.h"
 #include "guard.h"
 #include "icmp_echo.h"
+#include "mapped_file.h"
 #include "netlink.h"
 #include "netns.h"
 #include "packet_socket.h"
+#include "privileges.h"
+#include "process_descriptor.h"
 #include "shared_buffer.h"
 #include "tap.h"
 #include "waker.h"
@@ -26,6 +30,7 @@ namespace {
 using Info = Napi::CallbackInfo;
 
 constexpr int64_t kMaxTimeoutMillis = 3'600'000;
+constexpr int64_t kMemoryBytesMax = int64_t{1} << 32;
 constexpr int kMaxEchoPayload = 65507 - 8;
 
 Environment& environment(const Info& info) { return *info.Env().GetInstanceData<Environment>(); }
@@ -68,6 +73,11 @@ Napi::Value set_tap_persistent_call(const Info& info) {
   bool persistent = false;
   const bool read = read_descriptor(info.Env(), info[0], descriptor) && read_bool(info.Env(), info[1], persistent);
   return number(info, read ? set_tap_persistent(descriptor, persistent) : -EINVAL);
+}
+
+Napi::Value tap_netns_call(const Info& info) {
+  int descriptor = -1;
+  return number(info, read_descriptor(info.Env(), info[0], descriptor) ? environment(info).keep(tap_netns(descriptor)) : -EINVAL);
 }
 
 Napi::Value open_packet_call(const Info& info) {
@@ -196,13 +206,23 @@ Napi::Value map_guard_call(const Info& info) {
 }
 
 Napi::Value table_memory_call(const Info& info) {
-  constexpr int64_t kTableBytesMax = int64_t{1} << 32;
   int64_t bytes = 0;
-  if (!read_integer(info.Env(), info[0], 1, kTableBytesMax, bytes)) {
+  if (!read_integer(info.Env(), info[0], 1, kMemoryBytesMax, bytes)) {
     return number(info, -EINVAL);
   }
   const auto mapping = Mapping::make_huge(static_cast<size_t>(bytes));
   return mapping == nullptr ? number(info, -errno) : share(info.Env(), mapping);
+}
+
+Napi::Value map_file_call(const Info& info) {
+  int descriptor = -1;
+  int64_t bytes = 0;
+  int error = -EINVAL;
+  std::shared_ptr<Mapping> mapping;
+  if (read_descriptor(info.Env(), info[0], descriptor) && read_integer(info.Env(), info[1], 1, kMemoryBytesMax, bytes)) {
+    mapping = map_file(descriptor, static_cast<size_t>(bytes), error);
+  }
+  return mapping == nullptr ? number(info, error) : share(info.Env(), mapping);
 }
 
 Napi::Value guard_program_call(const Info& info) {
@@ -234,6 +254,26 @@ Napi::Value filter_packet_classic_call(const Info& info) {
   return number(info, read ? set_classic_filter(socket, code, bytes) : -EINVAL);
 }
 
+Napi::Value restart_limited_call(const Info& info) {
+  constexpr int64_t kMostCapabilities = (int64_t{1} << 53) - 1;  // bits a JavaScript number holds exactly; Linux 6.18 has 41
+  int64_t capabilities = 0;
+  PrivilegeLimits limits;
+  std::vector<std::string> arguments;
+  if (!read_integer(info.Env(), info[0], 0, kMostCapabilities, capabilities) ||
+      !read_integer(info.Env(), info[1], -1, UINT32_MAX - 1, limits.group) || !read_strings(info.Env(), info[2], arguments) || arguments.empty()) {
+    return number(info, -EINVAL);
+  }
+  limits.capabilities = static_cast<uint64_t>(capabilities);
+  return number(info, restart_limited(limits, std::move(arguments)));
+}
+
+Napi::Value process_descriptor_call(const Info& info) {
+  int64_t pid = 0;
+  int descriptor = -1;
+  const bool read = read_integer(info.Env(), info[0], 1, INT32_MAX, pid) && read_descriptor(info.Env(), info[1], descriptor);
+  return number(info, read ? process_descriptor(static_cast<int>(pid), descriptor) : -EINVAL);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>().release());
   const auto define = [&](const char* name, Napi::Value (*call)(const Info&)) { exports.Set(name, Napi::Function::New(env, call, name)); };
@@ -241,12 +281,14 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("openTap", open_tap_call);
   define("tapName", tap_name_call);
   define("setTapPersistent", set_tap_persistent_call);
+  define("tapNetns", tap_netns_call);
   define("openPacket", open_packet_call);
   define("closeDescriptor", close_descriptor_call);
   define("closeInBackground", close_in_background_call);
   define("openGuard", open_guard_call);
   define("mapGuard", map_guard_call);
   define("tableMemory", table_memory_call);
+  define("mapFile", map_file_call);
   define("guardProgram", guard_program_call);
   define("attachGuard", attach_guard_call);
   define("filterPacket", filter_packet_call);
@@ -261,6 +303,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define("monotonicMicros", monotonic_micros_call);
   define("wake", wake_call);
   define("icmpEcho", icmp_echo_call);
+  define("restartLimited", restart_limited_call);
+  define("processDescriptor", process_descriptor_call);
   return exports;
 }
 

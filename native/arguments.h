@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace tapbridge {
 
@@ -44,6 +46,24 @@ inline bool read_string(napi_env env, napi_value value, std::string& into) {
   }
   into.resize(bytes);
   return napi_get_value_string_utf8(env, value, into.data(), bytes + 1, &bytes) == napi_ok && into.find('\0') == std::string::npos;
+}
+
+// An array of such strings.
+inline bool read_strings(napi_env env, napi_value value, std::vector<std::string>& into) {
+  bool is_array = false;
+  uint32_t length = 0;
+  if (napi_is_array(env, value, &is_array) != napi_ok || !is_array || napi_get_array_length(env, value, &length) != napi_ok) {
+    return false;
+  }
+  for (uint32_t at = 0; at < length; at++) {
+    napi_value element = nullptr;
+    std::string text;
+    if (napi_get_element(env, value, at, &element) != napi_ok || !read_string(env, element, text)) {
+      return false;
+    }
+    into.push_back(std::move(text));
+  }
+  return true;
 }
 
 // The bytes of a Uint8Array, valid until JavaScript runs again.

@@ -49,6 +49,7 @@ static_assert(BurstIo::kSlotRoom % kAlignment == 0);
 constexpr int kMaxHiccups = 1024;
 constexpr uint64_t kWakerKey = UINT64_MAX;
 constexpr size_t kMaxEvents = 1024;
+constexpr size_t kStatusColumns = 11;
 
 bool may_pass(int error) { return error == EINVAL || error == ENOMEM || error == ENOBUFS || error == EMSGSIZE; }
 
@@ -81,7 +82,7 @@ int BurstIo::open() {
       {&transmit_, words * sizeof(int32_t)},
       {&failures_, words / 4 * 2 * sizeof(int32_t)},
       {&errors_, ports * 2 * sizeof(int32_t)},
-      {&status_, 5 * sizeof(double)},
+      {&status_, kStatusColumns * sizeof(double)},
   };
   for (const auto& each : wanted) {
     *each.mapping = Mapping::make(each.bytes);
@@ -162,15 +163,23 @@ int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
   woken_ = false;
   more_ = false;
 
+  const int64_t entered = monotonic_nanos();
+  // Until when looking has found nothing: what comes behind is work.
+  int64_t polled = entered;
+  slept_until_ = 0;
   poll(0);
   int64_t now = monotonic_nanos();
   if (!anything()) {
     const int64_t spin_end = now + spin_nanos;
     while (now < spin_end && !anything()) {
+      polled = now;
       poll(0);
       now = monotonic_nanos();
     }
     const int64_t sleep_end = sleep_nanos < 0 ? std::numeric_limits<int64_t>::max() : now + sleep_nanos;
+    if (!anything()) {
+      polled = now;
+    }
     while (now < sleep_end && !anything()) {
       poll(sleep_end - now);
       now = monotonic_nanos();
@@ -183,6 +192,16 @@ int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
   status[2] = error_pairs_;
   status[3] = static_cast<double>(end_);
   status[4] = more_ ? 1 : 0;
+  // Where the loop's time goes. The pass before ended when this call began; sums, so that who reads them may do so seldom.
+  const int64_t slept = std::max<int64_t>(0, slept_until_ - polled);
+  const double busy = began_ == 0 ? 0 : static_cast<double>(entered - began_) / 1000.0;
+  began_ = polled + slept;
+  status[5] += 1;
+  status[6] += more_ ? 1 : 0;
+  status[7] += busy;
+  status[8] += static_cast<double>(polled - entered) / 1000.0;
+  status[9] += static_cast<double>(slept) / 1000.0;
+  status[10] = std::max(status[10], busy);
   return static_cast<int>(frames_);
 }
 
@@ -213,6 +232,9 @@ int BurstIo::wait(int64_t nanos) {
 // One look at all ports, and reading what it shows. Interrupted by a signal it shows nothing; the caller's loop looks again.
 void BurstIo::poll(int64_t nanos) {
   const int count = wait(nanos);
+  if (nanos > 0) {
+    slept_until_ = monotonic_nanos();
+  }
   if (count <= 0) {
     return;
   }

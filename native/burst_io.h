@@ -107,6 +107,8 @@ class BurstIo {
   std::vector<epoll_event> events_;
   std::vector<uint64_t> ready_;    // bit per port
   std::vector<uint64_t> trouble_;  // bit per port: EPOLLERR or EPOLLHUP
+  int64_t slept_until_ = 0;        // end of the last sleep of this receive
+  int64_t began_ = 0;              // when the pass under way found its work
   int next_ = 0;                   // port to start with
   int64_t frames_ = 0;
   int64_t end_ = 0;

@@ -133,6 +133,15 @@ int set_tap_persistent(int descriptor, bool persistent) {
   return ::ioctl(descriptor, TUNSETPERSIST, persistent ? 1UL : 0UL) == 0 ? 0 : -errno;
 }
 
+int tap_netns(int descriptor) {
+  const int kind = check_is_tun(descriptor);
+  if (kind < 0) {
+    return kind;
+  }
+  const int netns = ::ioctl(descriptor, TUNGETDEVNETNS);
+  return netns >= 0 ? netns : -errno;
+}
+
 int check_tap(int descriptor, int header_bytes) {
   ifreq answer;
   const int result = query_tap(descriptor, answer);

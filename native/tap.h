@@ -21,6 +21,8 @@ int open_tap(const TapRequest& request);
 // 0 and the name, or -errno.
 int tap_name(int descriptor, std::string& name);
 int set_tap_persistent(int descriptor, bool persistent);
+// A descriptor of the network namespace the interface is in now, wherever it was moved to, or -errno.
+int tap_netns(int descriptor);
 // 0 when the descriptor is an attached TAP without packet information whose vnet header has exactly that size (0: none), else -errno.
 int check_tap(int descriptor, int header_bytes);
 

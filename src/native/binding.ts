@@ -26,6 +26,15 @@ export const Status = {
   arenaEnd: 3,
   /** 1 when a port still had frames when its budget, the batch or the arena ran out. */
   more: 4,
+  /** Sums since the start: calls, and those that left frames unread. */
+  passes: 5,
+  fullPasses: 6,
+  /** Sums of microseconds: from finding something until the next call, looking without finding anything, asleep. */
+  busy: 7,
+  polled: 8,
+  slept: 9,
+  /** Microseconds of the longest pass since somebody wrote 0 here. */
+  longest: 10,
 } as const;
 
 export interface BurstIoOptions {
@@ -151,6 +160,8 @@ export interface Binding {
   /** Name of a TAP's interface (TUNGETIFF), or a negative errno. */
   tapName(descriptor: Descriptor): string | number;
   setTapPersistent(descriptor: Descriptor, persistent: boolean): Result;
+  /** A descriptor of the network namespace a TAP's interface is in now (TUNGETDEVNETNS, Linux 5.2): it may have been moved. EBADFD: it is gone. */
+  tapNetns(descriptor: Descriptor): Result;
   /** Opens an AF_PACKET socket bound to the interface. */
   openPacket(options: PacketOptions): Result;
   /** -EBADF for what this environment did not open. */
@@ -160,6 +171,11 @@ export interface Binding {
    * measured, CONFIG_HZ=250); waits of several threads overlap. The number is not ours any more when this returns.
    */
   closeInBackground(descriptor: Descriptor): Promise<Result>;
+  /**
+   * A duplicate of another process's descriptor (pidfd_getfd, Linux 5.6; CAP_SYS_PTRACE, or the rights of a debugger). For Node's own sockets: it is
+   * the caller's, and `closeDescriptor` does not know it.
+   */
+  processDescriptor(pid: number, descriptor: number): Result;
 
   /**
    * A new map of the guard, all bits clear: which frames from outside are the gateway's (src/nat/port-guard.ts has the layout). -EPERM, -ENOSYS: the
@@ -220,6 +236,12 @@ export interface Binding {
    * 4 GiB. Belongs to the thread that asked. Or a negative errno.
    */
   tableMemory(bytes: number): ArrayBuffer | number;
+  /**
+   * The first `bytes` (at most 4 GiB) of a plain file open for reading and writing, shared with all who map it: what is written there outlives the process.
+   * All of its blocks are reserved first. It outlives the descriptor, and is detached at the environment's end. Nobody may shorten the file meanwhile.
+   * Or a negative errno: -EINVAL for what is no plain file, or a shorter one; -ENOSPC; -EOPNOTSUPP: its file system cannot reserve; -EACCES, -EBADF.
+   */
+  mapFile(descriptor: Descriptor, bytes: number): ArrayBuffer | number;
 
   /** Microseconds of CLOCK_MONOTONIC. */
   monotonicMicros(): number;
@@ -231,6 +253,13 @@ export interface Binding {
    * For labs and benches, not for the engine.
    */
   icmpEcho(address: string, sequence: number, payloadBytes: number, timeoutMillis: number): Result;
+
+  /**
+   * Replaces the process by the same program (its file, environment, process id, standard streams) with these arguments, the first its name. None of its
+   * threads can have a capability beyond those of the bit mask, or gain one (no_new_privs). `group` (-1: none) becomes one of its groups where the
+   * caller may say so. Returns only when it failed, a negative errno; the calling thread may have lost capabilities then.
+   */
+  restartLimited(capabilities: number, group: number, programArguments: readonly string[]): Result;
 }
 
 let loaded: Binding | undefined;

@@ -72,6 +72,7 @@ const DOES: Readonly<Record<string, string>> = {
   openTap: 'open the TAP interface',
   tapName: 'tell the name of TAP',
   setTapPersistent: 'change the persistence of TAP',
+  tapNetns: 'find the namespace of TAP',
   openPacket: 'open a raw socket on',
   openNetns: 'open the network namespace',
   createNetns: 'make the network namespace',

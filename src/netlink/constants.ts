@@ -84,6 +84,7 @@ export const Ifla = {
   txQueueLength: 13,
   operState: 16,
   info: 18,
+  alias: 20,
   stats64: 23,
   netnsFd: 28,
   extMask: 29,

@@ -45,6 +45,8 @@ export interface Link {
   master: number;
   /** Index of the other end of a veth (in the namespace it is in) or of the link below, -1 for none. */
   peer: number;
+  /** What its owner wrote on it; '' for nothing. */
+  alias: string;
   /** Frames. */
   txQueueLength: number;
   /** Frames the interface got since it was made. */
@@ -72,6 +74,8 @@ export interface LinkChange {
   master?: number;
   /** Frames. */
   txQueueLength?: number;
+  /** At most 255 bytes (IFALIASZ); stays with the interface when it is moved or renamed. */
+  alias?: string;
 }
 
 /** ifinfomsg: family, pad, type(2), index, flags, change mask. */
@@ -141,6 +145,7 @@ export function setLink(netlink: Netlink, index: number, change: LinkChange): vo
   if (change.mac !== undefined) request.attribute(Ifla.address, macBytes(change.mac));
   if (change.master !== undefined) request.attributeU32(Ifla.master, Math.max(change.master, 0));
   if (change.txQueueLength !== undefined) request.attributeU32(Ifla.txQueueLength, change.txQueueLength);
+  if (change.alias !== undefined) request.attributeString(Ifla.alias, change.alias);
   netlink.change(request, `change interface ${index} (${Object.keys(change).join(', ')})`, String(index));
 }
 
@@ -196,6 +201,7 @@ export function parseLink(message: Message): Link {
     kind: info === undefined ? '' : attributeString(readAttributes(info, 0), IflaInfo.kind),
     master: master === 0 ? -1 : master,
     peer: peer === 0 ? -1 : peer,
+    alias: attributeString(attributes, Ifla.alias),
     txQueueLength: attributeU32(attributes, Ifla.txQueueLength, 0),
     rxPackets: statistics === undefined ? 0 : readU64(statistics, STATS64_RX_PACKETS),
     txDropped: statistics === undefined ? 0 : readU64(statistics, STATS64_TX_DROPPED),

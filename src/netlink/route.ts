@@ -1,4 +1,4 @@
-/** IPv4 routes of the main table, as `ip route` shows and changes them. */
+/** Routes of the main table, as `ip route` shows and changes them: changes of both families, listings of IPv4. */
 import { constants } from 'node:os';
 import { formatIp, parseIp } from './address-text.js';
 import { Family, NlmFlag, ROUTE_CLONED, RouteProtocol, RouteTable, RouteType, Rta, Rtm, Scope } from './constants.js';
@@ -27,7 +27,7 @@ export interface Route {
 }
 
 export interface RouteSpec {
-  /** CIDR, or 'default'. */
+  /** CIDR of either family, or 'default' for 0.0.0.0/0. */
   destination: string;
   gateway?: string;
   /** Output interface; may be absent with a gateway that is on a link. */
@@ -128,13 +128,15 @@ function firstHop(multipath: Uint8Array | undefined): { gateway: string; index: 
 function change(netlink: Netlink, type: number, flags: number, route: RouteSpec, verb: string): void {
   const [destination, bits] = route.destination === 'default' ? ['0.0.0.0', '0'] : route.destination.split('/');
   const ip = parseIp(destination);
-  const prefix = bits === undefined ? 32 : Number(bits);
-  if (ip.family !== Family.ipv4 || !Number.isInteger(prefix) || prefix < 0 || prefix > 32) {
-    throw new Error(`${JSON.stringify(route.destination)} is not an IPv4 destination like 10.1.0.0/24 or default`);
+  const longest = 8 * ip.bytes.length;
+  const prefix = bits === undefined ? longest : Number(bits);
+  if (!Number.isInteger(prefix) || prefix < 0 || prefix > longest) {
+    throw new Error(`${JSON.stringify(route.destination)} is not a destination like 10.1.0.0/24, 2001:db8::/64 or default`);
   }
   const removing = type === Rtm.deleteRoute;
   const request = new MessageWriter(type, NlmFlag.request | NlmFlag.ack | flags);
   routeHeader(request, {
+    family: ip.family,
     prefix,
     table: RouteTable.main,
     protocol: removing ? RouteProtocol.unspecified : RouteProtocol.static,
@@ -153,10 +155,10 @@ function change(netlink: Netlink, type: number, flags: number, route: RouteSpec,
 
 function routeHeader(
   request: MessageWriter,
-  header: { prefix: number; table: number; protocol: number; scope: number; type: number },
+  header: { family?: number; prefix: number; table: number; protocol: number; scope: number; type: number },
 ): void {
   request
-    .u8(Family.ipv4)
+    .u8(header.family ?? Family.ipv4)
     .u8(header.prefix)
     .u8(0)
     .u8(0)

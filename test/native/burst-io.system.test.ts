@@ -283,6 +283,27 @@ describeSystem('BurstIo over TAPs', ['root', 'tap'], () => {
     expect(bench.status[Status.now]).toBeLessThanOrEqual(binding.monotonicMicros());
   });
 
+  test('time asleep, spent looking and busy adds up; the longest pass stays until somebody clears it', () => {
+    const { status, io } = bench;
+    const begin = binding.monotonicMicros();
+    expect(io.receive(0, 20_000)).toBe(0);
+    expect([status[Status.passes], status[Status.busy], status[Status.longest]]).toEqual([1, 0, 0]);
+    expect(status[Status.polled]! + status[Status.slept]!).toBeGreaterThanOrEqual(20_000);
+    const asleep = status[Status.slept]!;
+    for (const until = binding.monotonicMicros() + 3000; binding.monotonicMicros() < until; );
+    io.receive(2000, 0);
+    expect(status[Status.passes]).toBe(2);
+    expect(status[Status.busy]).toBeGreaterThanOrEqual(3000);
+    expect(status[Status.longest]).toBe(status[Status.busy]);
+    expect(status[Status.slept]).toBe(asleep);
+    const sum = status[Status.busy]! + status[Status.polled]! + status[Status.slept]!;
+    expect(sum).toBeLessThanOrEqual(binding.monotonicMicros() - begin);
+    status[Status.longest] = 0;
+    io.receive(0, 0);
+    expect(status[Status.longest]).toBeLessThanOrEqual(status[Status.busy]!);
+    expect([status[Status.passes], status[Status.fullPasses]]).toEqual([3, 0]);
+  });
+
   test('close detaches every buffer, drops the waker, and later calls answer EBADF', () => {
     tapWithStack(0, 1);
     const { io } = bench;

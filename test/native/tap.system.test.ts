@@ -1,8 +1,8 @@
-import { openSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TapOptions } from '../../src/native/binding.js';
-import { createVeth } from '../../src/netlink/link.js';
+import { createVeth, getLink, moveLink } from '../../src/netlink/link.js';
 import { describeSystem } from '../helpers/requirements.js';
 import { Bench, binding, frame, hereIs, joined, Kind, Network, numberOf, OFFLOADS, PLAIN } from './lab.js';
 
@@ -110,6 +110,28 @@ describeSystem('TAPs', ['root', 'tap'], () => {
     expect(binding.setTapPersistent(open({ mode: 'attach', persistent: true }), false)).toBe(0);
     close(opened[0]!);
     expect(net.has('tap0')).toBe(false);
+  });
+
+  test('tapNetns: where the interface is now, also after it was moved', async () => {
+    const tap = open();
+    const inode = (descriptor: number) => fstatSync(descriptor, { bigint: true }).ino;
+    const where = () => {
+      const found = binding.tapNetns(tap);
+      expect(found).toBeGreaterThanOrEqual(0);
+      const number = inode(found);
+      expect(binding.closeDescriptor(found)).toBe(0);
+      return number;
+    };
+    expect(where()).toBe(inode(net.netns));
+    const other = binding.createNetns(null);
+    moveLink(net.netlink, getLink(net.netlink, 'tap0').index, other, 'eth0');
+    expect(where()).toBe(inode(other));
+    expect(binding.tapName(tap)).toBe('eth0');
+    binding.closeDescriptor(other);
+    await expect.poll(() => typeof binding.tapName(tap), { timeout: 5000 }).toBe('number');
+    expect(binding.tapNetns(tap)).toBeLessThan(0);
+    expect(binding.tapNetns(openSync('/dev/null', 'r'))).toBe(-EINVAL);
+    expect(binding.tapNetns(1_000_000)).toBe(-EBADF);
   });
 
   test('attach without persistence: the interface ends with this descriptor', () => {

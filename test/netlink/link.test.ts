@@ -29,6 +29,7 @@ describe('a link', () => {
       kind: 'veth',
       master: -1,
       peer: 2,
+      alias: '',
       txQueueLength: 1000,
       rxPackets: 13,
       txDropped: 0,

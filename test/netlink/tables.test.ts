@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { addAddress, listAddresses, removeAddress } from '../../src/netlink/address.js';
-import { Ifa, RouteType, Rta, Scope } from '../../src/netlink/constants.js';
+import { Family, Ifa, RouteType, Rta, Scope } from '../../src/netlink/constants.js';
 import { readAttributes, readMessages } from '../../src/netlink/message.js';
 import { listNeighbors, setPermanentNeighbor } from '../../src/netlink/neighbor.js';
 import { Netlink } from '../../src/netlink/netlink.js';
@@ -97,7 +97,15 @@ describe('routes', () => {
     expect([...readAttributes(payload, 12).keys()]).toEqual([Rta.gateway]);
   });
 
-  test.each(['10.1.0.0/33', '10.1.0.0/x', 'fe80::/64', 'everything'])('%s is no destination', (destination) => {
+  test('construct: IPv6 says so and carries 16 bytes', () => {
+    const { netlink, sent } = conversation(recorded.acknowledged);
+    addRoute(netlink, { destination: '2001:db8::/32', index: 3 });
+    const { payload } = readMessages(sent[0])[0];
+    expect([payload[0], payload[1]]).toEqual([Family.ipv6, 32]);
+    expect(readAttributes(payload, 12).get(Rta.destination)?.length).toBe(16);
+  });
+
+  test.each(['10.1.0.0/33', '10.1.0.0/x', 'fe80::/129', 'everything'])('%s is no destination', (destination) => {
     const { netlink, sent } = conversation();
     expect(() => addRoute(netlink, { destination, index: 3 })).toThrow();
     expect(sent).toEqual([]);
