@@ -84,6 +84,11 @@ export class Fdb {
     this.learnedBy = learnedBy;
   }
 
+  /** Entries of all kinds. */
+  get size(): number {
+    return this.table.size;
+  }
+
   /** Learned entries. */
   get learned(): number {
     return this.learnedBy[this.ports];

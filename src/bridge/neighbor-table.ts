@@ -68,6 +68,11 @@ export class NeighborTable {
     return true;
   }
 
+  /** Entries of both kinds. */
+  get size(): number {
+    return this.table.size;
+  }
+
   /** Takes note of a sender's pair in an ARP packet (A10, A11, A13). */
   note(ip: number, macLow: number, macHigh: number, seconds: number): Noted {
     const { table, row } = this;

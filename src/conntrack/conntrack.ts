@@ -21,7 +21,7 @@ import * as tcp from '../wire/tcp.js';
 import * as vnet from '../wire/vnet-header.js';
 import { FlowEvent, type FlowEvents } from './flow-events.js';
 import { COLD, COLD_WORDS, FLOW, FLOW_SHIFT, NO_OWNER, Removal, type RemovalReason, Status, UPLINK_ZONE } from './flow-layout.js';
-import { FlowTable, Refused } from './flow-table.js';
+import { FlowTable, Refused, type RowMemory } from './flow-table.js';
 import { IcmpRole, icmpRole } from './kind.js';
 import { TcpTracker, Verdict } from './tcp-tracker.js';
 import {
@@ -100,8 +100,10 @@ export interface ConntrackOptions {
   events?: FlowEvents;
   /** Told of each flow that ends, its row still whole; it may not open or end others. */
   onRemove?: (flow: number, reason: RemovalReason) => void;
-  /** `FlowTable.bytesFor(limit)` zero bytes. */
+  /** `FlowTable.bytesFor(limit)` zero bytes; with `rows` those for the index are enough. */
   memory?: ArrayBufferLike;
+  /** Memory of the rows, when it is to outlive the process. */
+  rows?: RowMemory;
 }
 
 export class Conntrack extends TupleReader {
@@ -123,7 +125,7 @@ export class Conntrack extends TupleReader {
     const { limit, ownerCapacity, ownerLimit = Math.max(1, limit >>> 2), random } = options;
     const seed = Math.floor(random() * 0x1_0000_0000) | 0;
     const onRemove = (flow: number, reason: RemovalReason) => this.ended(flow, reason);
-    this.flows = new FlowTable({ limit, ownerCapacity, ownerLimit, seed, onRemove }, options.memory);
+    this.flows = new FlowTable({ limit, ownerCapacity, ownerLimit, seed, onRemove }, options.memory, options.rows);
     this.timeouts = timeoutColumn(options.timeouts ?? TIMEOUTS_RFC);
     this.tcp = new TcpTracker(this.flows, this.timeouts, options.loose ?? true, options.liberal ?? false);
     this.inboundRefresh = options.inboundRefresh ?? false;
@@ -334,6 +336,12 @@ export class Conntrack extends TupleReader {
     this.seconds = seconds;
     flows.remove(flow, Removal.early_dropped);
     return true;
+  }
+
+  /** Takes over the flows another process left in the rows: see `FlowTable.adopt`. Those that have expired meanwhile end as all others do. */
+  adopt(seconds: number, accept: (flow: number) => boolean): number {
+    this.seconds = seconds;
+    return this.flows.adopt(seconds, accept);
   }
 
   /** Ends a live flow. */

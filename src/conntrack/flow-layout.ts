@@ -17,6 +17,12 @@
  * The halves of a packet counter are a word and 16 bits of `carries`: 48 bits, exact, and 4 bytes less than two float64.
  */
 
+/**
+ * Rises when rows come to mean something else although the names here stay: flows that outlive the process are read by another one, perhaps of another
+ * version.
+ */
+export const ROWS_VERSION = 1;
+
 /** Words of a hot row. */
 export const FLOW = {
   oSource: 0,

@@ -1,12 +1,11 @@
 /**
  * The flow table: every tracked connection, found by either of its two tuples (C1).
  *
- *     (source, destination, ports, kind) ─hash─▶ index ─▶ ref = flow × 2 + direction
- *                                                          │
- *        hot rows   [ both tuples | status | list | where to ] ◀┘      64 bytes, all a known frame needs
- *        cold rows  [ counters | TCP windows ]                         72 bytes
- *        index      [ tag | ref + 1 ] …                                4 slots of 4 bytes per flow, two of them used
- *        lists      one per timeout class, by the second last seen     head: who expires next (C24)
+ *     (source, destination, ports, kind) ─▶ index (flow-index.ts) ─▶ ref = flow × 2 + direction
+ *                                                                     │
+ *        hot rows   [ both tuples | status | list | where to ] ◀──────┘    64 bytes, all a known frame needs
+ *        cold rows  [ counters | TCP windows ]                             72 bytes
+ *        lists      one per timeout class, by the second last seen         head: who expires next (C24)
  *
  * Invariants
  * - Both tuples of a flow are in the index, and no two flows share one: `add` refuses what is taken.
@@ -15,23 +14,19 @@
  * - All memory is allotted at the start: 152 bytes per flow where the limit is a power of two. Its words are zero until touched, so an
  *   unused row costs nothing; free is a status of 0.
  *
- * The hash is seeded: nobody outside can choose tuples that meet in one place. Removal shifts the rest of a cluster back, so there are no
- * tombstones. The upper bits of a slot repeat those of the hash: without them each second lookup would read the row of another flow,
- * a cache line of its own.
+ * Rows may lie in a file that outlives the process (control/flow-file.ts); then `adopt` takes over what another process left. Everything else is made
+ * anew from the rows: index, lists, counts, free numbers. The process may have ended between any two writes, so
+ * - a row counts as a flow from the moment it is no longer fresh: that is written by the flow's first tracked frame, when all other words stand;
+ * - a row whose kind is 0 was never used, nor was any behind it: a kind is never taken back, so there is no need to look at the whole file;
+ * - the words of a row are checked like those of a stranger (flow-row.ts), and a tuple that another flow has is no flow.
+ * What a processor has carried out when it is taken away is in memory, in the order of the program: the file needs no barrier, and no write-back.
  *
  * Why not one row per tuple: 64 bytes twice, and two places to keep alike. Why not a Map: a key would be a string or BigInt per frame.
  */
-import {
-  COLD,
-  COLD_FLOATS,
-  COLD_WORDS,
-  FLOW,
-  FLOW_SHIFT,
-  NO_OWNER,
-  type RemovalReason,
-  Status,
-  TUPLE_WORDS,
-} from './flow-layout.js';
+
+import { FlowIndex, hashOf, slotsFor } from './flow-index.js';
+import { COLD, COLD_FLOATS, COLD_WORDS, FLOW, FLOW_SHIFT, NO_OWNER, type RemovalReason, Status } from './flow-layout.js';
+import { isWhole } from './flow-row.js';
 import { CLASS_COUNT } from './timeouts.js';
 
 const { oSource: O_SOURCE, oDestination: O_DESTINATION, oPorts: O_PORTS, kind: KIND, status: STATUS } = FLOW;
@@ -41,8 +36,10 @@ const { oNextHop: O_NEXT_HOP, rNextHop: R_NEXT_HOP } = FLOW;
 const { used: USED, fresh: FRESH, assured: ASSURED, classMask: CLASS_MASK, classShift: CLASS_SHIFT } = Status;
 const { packets: PACKETS, carries: CARRIES, created: CREATED } = COLD;
 const SHIFT = FLOW_SHIFT;
-const TUPLE = TUPLE_WORDS;
 const CARRY = 0x1_0000_0000;
+/** A key that orders adopted flows by age, then by number: 29 bits of seconds above 23 bits, which hold any flow's number. */
+const AGE_MAX = 2 ** 29 - 1;
+const NUMBERS = 2 ** 23;
 /** How many used slots early drop looks at (D.4), and how many slots it takes for them at most. */
 const EARLY_DROP_FLOWS = 8;
 const EARLY_DROP_SLOTS = 32;
@@ -63,21 +60,14 @@ export interface FlowTableOptions {
   onRemove: (flow: number, reason: RemovalReason) => void;
 }
 
-/** Slots of the index: a power of two, at least four for each flow. */
-function slotsFor(limit: number): number {
-  let slots = 64;
-  while (slots < limit * 4) {
-    slots *= 2;
-  }
-  return slots;
+/** Rows that lie in memory of their own: `FlowTable.rowBytesFor(limit)` from `at` on, a multiple of 64. */
+export interface RowMemory {
+  buffer: ArrayBufferLike;
+  at: number;
 }
 
-export class FlowTable {
-  /** Hot rows; see `FLOW`. */
-  readonly words: Int32Array;
-  /** Cold rows; see `COLD`. */
-  readonly cold: Int32Array;
-  /** The same cold rows: bytes of a direction at flow × COLD_FLOATS + direction. */
+export class FlowTable extends FlowIndex {
+  /** The cold rows: bytes of a direction at flow × COLD_FLOATS + direction. */
   readonly floats: Float64Array;
   readonly limit: number;
   /** Flows of one owner at most. A lower one ends nothing, it only lets nothing more in. */
@@ -86,110 +76,67 @@ export class FlowTable {
   size = 0;
   /** A number of `Refused`, of the last `add`. */
   refused = 0;
-  /** Of no meaning. */
-  protected prefetched = 0;
   private highest = 0;
   private free = -1;
-  private readonly index: Int32Array;
-  private readonly slotMask: number;
-  private readonly refMask: number;
-  private readonly tagMask: number;
-  private readonly seed: number;
   private readonly heads = new Int32Array(CLASS_COUNT).fill(-1);
   private readonly tails = new Int32Array(CLASS_COUNT).fill(-1);
   private readonly owned: Int32Array;
   private readonly onRemove: (flow: number, reason: RemovalReason) => void;
 
-  /** @param memory `bytesFor(limit)` zero bytes; made here when absent */
-  constructor(options: FlowTableOptions, memory: ArrayBufferLike = new ArrayBuffer(FlowTable.bytesFor(options.limit))) {
+  /**
+   * @param memory `bytesFor(limit)` zero bytes; made here when absent. With `rows` only the index lies in it, and `bytesFor` less `rowBytesFor` will do
+   * @param rows where the rows are; zeros, or what `adopt` shall take over
+   */
+  constructor(options: FlowTableOptions, memory?: ArrayBufferLike, rows?: RowMemory) {
     const { limit } = options;
-    const slots = slotsFor(limit);
-    const coldAt = (limit << SHIFT) * 4;
-    this.words = new Int32Array(memory, 0, limit << SHIFT);
-    this.cold = new Int32Array(memory, coldAt, limit * COLD_WORDS);
-    this.floats = new Float64Array(memory, coldAt, limit * COLD_FLOATS);
-    this.index = new Int32Array(memory, coldAt + limit * COLD_WORDS * 4, slots);
+    const rowBytes = FlowTable.rowBytesFor(limit);
+    const own = memory ?? new ArrayBuffer(FlowTable.bytesFor(limit) - (rows === undefined ? 0 : rowBytes));
+    const { buffer, at } = rows ?? { buffer: own, at: 0 };
+    const coldAt = at + (limit << SHIFT) * 4;
+    const words = new Int32Array(buffer, at, limit << SHIFT);
+    const cold = new Int32Array(buffer, coldAt, limit * COLD_WORDS);
+    super(words, cold, new Int32Array(own, rows === undefined ? rowBytes : 0, slotsFor(limit)), options.seed);
+    this.floats = new Float64Array(buffer, coldAt, limit * COLD_FLOATS);
     this.limit = limit;
     this.ownerLimit = options.ownerLimit;
-    this.slotMask = slots - 1;
-    // A slot's number of bits holds any ref + 1: refs are fewer than slots.
-    this.refMask = slots - 1;
-    this.tagMask = ~this.refMask;
-    this.seed = options.seed | 0;
     this.owned = new Int32Array(options.ownerCapacity);
     this.onRemove = options.onRemove;
   }
 
   /** Bytes of memory for a table of `limit` flows. */
   static bytesFor(limit: number): number {
-    return (limit << SHIFT) * 4 + limit * COLD_WORDS * 4 + slotsFor(limit) * 4;
+    return FlowTable.rowBytesFor(limit) + slotsFor(limit) * 4;
   }
 
-  /** Ref of the flow with this tuple, whatever its age, or -1. */
-  find(source: number, destination: number, ports: number, kind: number): number {
-    const { index, words, slotMask, refMask, tagMask } = this;
-    const hash = hashOf(source, destination, ports, kind, this.seed);
-    let slot = hash & slotMask;
-    for (;;) {
-      const entry = index[slot];
-      if (entry === 0) {
-        return -1;
-      }
-      if (((entry ^ hash) & tagMask) === 0) {
-        const ref = (entry & refMask) - 1;
-        const row = (ref >> 1) << SHIFT;
-        const tuple = row + (ref & 1) * TUPLE;
-        if (
-          words[tuple] === source &&
-          words[tuple + O_DESTINATION] === destination &&
-          words[tuple + O_PORTS] === ports &&
-          words[row + KIND] === kind
-        ) {
-          return ref;
-        }
-      }
-      slot = (slot + 1) & slotMask;
-    }
-  }
-
-  /** Where the flow of a tuple most likely is: for `prefetch` and `confirm`. 0: nowhere. */
-  hint(source: number, destination: number, ports: number, kind: number): number {
-    return this.index[hashOf(source, destination, ports, kind, this.seed) & this.slotMask];
+  /** Bytes of its rows alone. */
+  static rowBytesFor(limit: number): number {
+    return limit * ((1 << SHIFT) + COLD_WORDS) * 4;
   }
 
   /**
-   * Asks memory for the rows of `count` hints, all at once: the processor waits for many lines no longer than for one, while look-ups one after the
-   * other wait for each. A hint may be another flow's: then a line was asked for in vain.
+   * Takes over the flows that another process left in the rows, in their order of expiry. Only for a table without a flow.
+   *
+   * @param accept asked last of a row that is whole: what else must hold of a flow. It may write to the row's zones, mapping and owner, and may not
+   *   add or remove flows
+   * @returns how many there are
    */
-  prefetch(hints: Int32Array, count: number): void {
-    const { words, cold, refMask } = this;
-    let sum = 0;
-    for (let at = 0; at < count; at++) {
-      const flow = ((hints[at] & refMask) - 1) >> 1;
-      if (flow >= 0) {
-        sum ^= words[flow << SHIFT] ^ cold[flow * COLD_WORDS];
+  adopt(seconds: number, accept: (flow: number) => boolean): number {
+    const { words, limit } = this;
+    while (this.highest < limit && words[(this.highest << SHIFT) + KIND] !== 0) this.highest++;
+    const keys = new Float64Array(this.highest);
+    for (let flow = 0; flow < this.highest; flow++) {
+      if (this.takeOver(flow, seconds, accept)) {
+        const age = Math.min((seconds - words[(flow << SHIFT) + SEEN]) | 0, AGE_MAX);
+        keys[this.size++] = (AGE_MAX - age) * NUMBERS + flow;
+      } else {
+        this.giveNumber(flow);
       }
     }
-    // Or the loads would be for nothing, and the compiler would know.
-    this.prefetched = sum;
-  }
-
-  /** `find` with a hint, however old: the ref, or -1 when it is not this tuple's. */
-  confirm(hint: number, source: number, destination: number, ports: number, kind: number): number {
-    const { words } = this;
-    const ref = (hint & this.refMask) - 1;
-    if (ref < 0) {
-      return -1;
+    for (const key of keys.subarray(0, this.size).sort()) {
+      const flow = key % NUMBERS;
+      this.append(flow, this.classOf(flow), words[(flow << SHIFT) + SEEN]);
     }
-    const row = (ref >> 1) << SHIFT;
-    const tuple = row + (ref & 1) * TUPLE;
-    return words[tuple] === source &&
-      words[tuple + O_DESTINATION] === destination &&
-      words[tuple + O_PORTS] === ports &&
-      words[row + KIND] === kind &&
-      words[row + STATUS] !== 0
-      ? ref
-      : -1;
+    return this.size;
   }
 
   /**
@@ -224,7 +171,6 @@ export class FlowTable {
     words[row + R_DESTINATION] = rDestination;
     words[row + R_PORTS] = rPorts;
     words[row + KIND] = kind;
-    words[row + STATUS] = USED | FRESH | (timeoutClass << CLASS_SHIFT);
     words[row + ZONES] = 0;
     words[row + O_NEXT_HOP] = 0;
     words[row + R_NEXT_HOP] = 0;
@@ -232,6 +178,7 @@ export class FlowTable {
     words[row + OWNER] = owner;
     cold.fill(0, flow * COLD_WORDS, (flow + 1) * COLD_WORDS);
     cold[flow * COLD_WORDS + CREATED] = seconds;
+    words[row + STATUS] = USED | FRESH | (timeoutClass << CLASS_SHIFT);
     this.append(flow, timeoutClass, seconds);
     this.enter(flow << 1, hashOf(source, destination, ports, kind, this.seed));
     this.enter((flow << 1) | 1, hashOf(rSource, rDestination, rPorts, kind, this.seed));
@@ -255,9 +202,7 @@ export class FlowTable {
     if (owner !== NO_OWNER) {
       this.owned[owner]--;
     }
-    words[row + STATUS] = 0;
-    words[row + NEXT] = this.free;
-    this.free = flow;
+    this.giveNumber(flow);
     this.size--;
   }
 
@@ -398,6 +343,35 @@ export class FlowTable {
     return this.size >= this.limit ? Refused.full : Refused.none;
   }
 
+  private takeOver(flow: number, seconds: number, accept: (flow: number) => boolean): boolean {
+    const { words, owned } = this;
+    if (!isWhole(this, flow, owned.length, seconds)) {
+      return false;
+    }
+    const row = flow << SHIFT;
+    const kind = words[row + KIND];
+    const original = [words[row], words[row + O_DESTINATION], words[row + O_PORTS], kind] as const;
+    const reply = [words[row + R_SOURCE], words[row + R_DESTINATION], words[row + R_PORTS], kind] as const;
+    if (this.find(...original) >= 0 || this.find(...reply) >= 0 || !accept(flow)) {
+      return false;
+    }
+    this.enter(flow << 1, hashOf(...original, this.seed));
+    this.enter((flow << 1) | 1, hashOf(...reply, this.seed));
+    const owner = words[row + OWNER] & 0xffff;
+    if (owner !== NO_OWNER) {
+      owned[owner]++;
+    }
+    return true;
+  }
+
+  /** The number of a row that is no flow any more, for the next one. */
+  private giveNumber(flow: number): void {
+    const row = flow << SHIFT;
+    this.words[row + STATUS] = 0;
+    this.words[row + NEXT] = this.free;
+    this.free = flow;
+  }
+
   private takeNumber(): number {
     const flow = this.free;
     if (flow < 0) {
@@ -439,55 +413,4 @@ export class FlowTable {
       words[(next << SHIFT) + PREVIOUS] = previous;
     }
   }
-
-  private enter(ref: number, hash: number): void {
-    const { index, slotMask } = this;
-    let slot = hash & slotMask;
-    while (index[slot] !== 0) {
-      slot = (slot + 1) & slotMask;
-    }
-    index[slot] = (hash & this.tagMask) | (ref + 1);
-  }
-
-  private leave(ref: number, hash: number): void {
-    const { index, slotMask, refMask } = this;
-    let hole = hash & slotMask;
-    while ((index[hole] & refMask) !== ref + 1) {
-      hole = (hole + 1) & slotMask;
-    }
-    let slot = hole;
-    for (;;) {
-      slot = (slot + 1) & slotMask;
-      const entry = index[slot];
-      if (entry === 0) {
-        break;
-      }
-      // It may fill the hole unless its home lies cyclically behind the hole.
-      const home = this.homeOf((entry & refMask) - 1);
-      if (((slot - home) & slotMask) >= ((slot - hole) & slotMask)) {
-        index[hole] = entry;
-        hole = slot;
-      }
-    }
-    index[hole] = 0;
-  }
-
-  private homeOf(ref: number): number {
-    const { words } = this;
-    const row = (ref >> 1) << SHIFT;
-    const tuple = row + (ref & 1) * TUPLE;
-    const hash = hashOf(words[tuple], words[tuple + O_DESTINATION], words[tuple + O_PORTS], words[row + KIND], this.seed);
-    return hash & this.slotMask;
-  }
-}
-
-/** Four words to one, a multiplication each; the last steps are those of MurmurHash3's 32-bit finalizer (public domain). */
-function hashOf(source: number, destination: number, ports: number, kind: number, seed: number): number {
-  let h = Math.imul(source ^ seed, 0xcc9e2d51);
-  h = Math.imul(h ^ (h >>> 15) ^ destination, 0x1b873593);
-  h = Math.imul(h ^ (h >>> 15) ^ ports, 0x9e3779b1);
-  h = Math.imul(h ^ (h >>> 16) ^ kind, 0x85ebca6b);
-  h ^= h >>> 13;
-  h = Math.imul(h, 0xc2b2ae35);
-  return h ^ (h >>> 16);
 }

@@ -50,6 +50,13 @@ export function icmpKind(type: number): number {
   return (requestOf[type] << REQUEST_SHIFT) | FAMILY_IPV4 | Protocol.icmp;
 }
 
+/** Whether a number is the kind of a tuple. */
+export function isKind(kind: number): boolean {
+  const request = kind >>> REQUEST_SHIFT;
+  const isQuery = protocolOf(kind) === Protocol.icmp;
+  return (kind & 0xff_ff00) === FAMILY_IPV4 && (isQuery ? role[request] === IcmpRole.request : request === 0);
+}
+
 export function protocolOf(kind: number): number {
   return kind & PROTOCOL_MASK;
 }

@@ -37,6 +37,7 @@ import * as header from '../wire/ethernet-view.js';
 import * as icmp from '../wire/icmp.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { AddressSet } from './address-set.js';
+import { Adoption } from './adoption.js';
 import { Delivery } from './delivery.js';
 import { FastPath } from './fast-path.js';
 import { FilterTable } from './filter-table.js';
@@ -109,6 +110,7 @@ export class Gateway {
   private readonly ids: IpIds;
   private readonly delivery: Delivery;
   private readonly claims: FlowClaims;
+  private readonly adoption: Adoption;
   private readonly forwarding: Forwarding;
   private readonly fastPath: FastPath;
   private readonly ahead = new Int32Array(PREFETCHED);
@@ -137,14 +139,14 @@ export class Gateway {
       ownerCapacity: ports.capacity,
       onRemove: (flow, reason) => this.claims.end(flow, reason),
     });
+    this.claims = new FlowClaims(this.conntrack.flows, this.mappings, this.contacts, guard, counters);
     this.resolver = new Resolver(zones, counters, portCounters);
-    this.uplinks = new Uplinks(zones, guard, publishes, this.resolver);
+    this.uplinks = new Uplinks(zones, guard, publishes, this.claims, this.resolver);
     this.errors = new IcmpErrors(zones, this.ids, counters, portCounters, random);
     this.fragments = new FragmentTable(ports.capacity, counters, random);
     this.delivery = new Delivery(zones, this.resolver, this.errors, ports, bridges, counters, portCounters);
     const { policy, mappings, conntrack, uplinks, contacts } = this;
     this.opening = new Opening({ conntrack, zones, routes, locals, policy, publishes, mappings, contacts, ports, uplinks });
-    this.claims = new FlowClaims(conntrack.flows, mappings, contacts, guard, counters);
     const { opening, claims, errors, ids, delivery, translator, resolver, zoneOfPort } = this;
     this.fastPath = new FastPath(zones, routes, conntrack, resolver, bridges, counters, portCounters);
     this.forwarding = new Forwarding({
@@ -174,11 +176,33 @@ export class Gateway {
       zoneOfPort,
     };
     this.settings = new Settings(tables);
+    this.adoption = new Adoption({ ...tables, claims, ports });
+  }
+
+  /**
+   * Takes over the flows another process left in the memory of the rows. From now until `restored` nothing is routed. Before anything else is done with
+   * the gateway. Returns how many flows there are.
+   */
+  adopt(seconds: number): number {
+    this.settings.adopting = true;
+    this.mappings.tick(seconds);
+    return this.adoption.adopt(seconds);
+  }
+
+  /** All there was is made again: flows of what is missing end, and frames are routed. Returns how many flows ended. */
+  restored(seconds: number): number {
+    if (!this.settings.adopting) return 0;
+    this.settings.adopting = false;
+    return this.adoption.settle(seconds);
   }
 
   /** IPv4 frames of one run that a bridge has handed over. */
   forward(batch: Batch, egress: Egress): void {
     const { next } = batch;
+    if (this.settings.adopting) {
+      this.refuseAll(batch, egress);
+      return;
+    }
     const { fastPath, ahead } = this;
     let frame = egress.gateway.head[0];
     const zone = this.ports.bridge[batch.ingress[frame]];
@@ -203,6 +227,7 @@ export class Gateway {
   receive(batch: Batch, from: number, to: number, port: number, egress: Egress): void {
     const { bytes, view } = batch;
     const { fastPath } = this;
+    const { adopting } = this.settings;
     const zone = this.zoneOfPort[port];
     const macHigh = this.zones.macHigh[zone];
     const macLow = this.zones.macLow[zone];
@@ -231,6 +256,8 @@ export class Gateway {
           header.destinationHigh(view, at) !== macHigh
         ) {
           this.counters.add(zone, GATEWAY.ip_broadcast, 1);
+        } else if (adopting) {
+          this.counters.add(zone, GATEWAY.restoring, 1);
         } else if (!fastPath.take(batch, frame, 0, egress)) {
           this.fromUplink(batch, frame, zone, egress);
         }
@@ -242,6 +269,15 @@ export class Gateway {
     this.portCounters.add(port, PORT.rx_bytes, octets);
     this.portCounters.add(port, PORT.rx_packets, packets);
     this.portCounters.add(port, PORT.routed, ours);
+  }
+
+  /** Drops the frames of one run: what they need may not have been made yet. */
+  private refuseAll(batch: Batch, egress: Egress): void {
+    const zone = this.ports.bridge[batch.ingress[egress.gateway.head[0]]];
+    let frames = 0;
+    for (let frame = egress.gateway.head[0]; frame >= 0; frame = batch.next[frame]) frames++;
+    this.counters.add(zone, GATEWAY.routed, frames);
+    this.counters.add(zone, GATEWAY.restoring, frames);
   }
 
   /** Looks ahead at the flows of a list of frames. Returns how many hints it left in `ahead`. */

@@ -7,7 +7,7 @@
  */
 import type { Bridge } from '../bridge/bridge.js';
 import type { Conntrack } from '../conntrack/conntrack.js';
-import { FLOW, FLOW_SHIFT, Removal } from '../conntrack/flow-layout.js';
+import { FLOW, FLOW_SHIFT, Removal, type RemovalReason } from '../conntrack/flow-layout.js';
 import type { MappingTable } from '../nat/mapping-table.js';
 import type { Publish, PublishTable } from '../nat/publish-table.js';
 import type { AddressSet } from './address-set.js';
@@ -57,6 +57,8 @@ export interface SettingsTables {
 }
 
 export class Settings {
+  /** While what an earlier process had is made again, nothing that is made ends a flow of it (adoption.ts). */
+  adopting = false;
   private readonly tables: SettingsTables;
   /** When to clamp, by bridge. */
   private readonly clamps: BridgeSide['mssClamp'][] = new Array(FIRST_UPLINK).fill('off');
@@ -88,7 +90,7 @@ export class Settings {
     const closes = (settings.flags & ~this.tables.zones.flags[bridge] & ZoneFlag.internal) !== 0;
     if (closes || settings.egressAddress !== bridgeEgress[bridge] || settings.uplink !== uplink[bridge]) {
       // Flows keep the address they were opened with, but not one nobody chose any more; nor does any leave a bridge that became internal.
-      this.tables.conntrack.removeWhere((flow) => this.touches(flow, bridge), Removal.address_changed, seconds);
+      this.endWhere((flow) => this.touches(flow, bridge), Removal.address_changed, seconds);
     }
     this.tables.zones.set(bridge, settings);
     this.clamps[bridge] = settings.mssClamp;
@@ -110,11 +112,11 @@ export class Settings {
     if (uplink !== null) this.tables.zoneOfPort[uplink.port] = zone;
     this.setClamps();
     if (uplink?.up !== true) {
-      this.tables.conntrack.removeWhere((flow) => this.touches(flow, zone), Removal.route_changed, seconds);
+      this.endWhere((flow) => this.touches(flow, zone), Removal.route_changed, seconds);
     }
     if (gone.length > 0) {
       // Those between containers, too (N24): a mapping that outlived its address would come back without its mark.
-      this.tables.conntrack.removeWhere((flow) => this.isTranslatedTo(flow, gone), Removal.address_changed, seconds);
+      this.endWhere((flow) => this.isTranslatedTo(flow, gone), Removal.address_changed, seconds);
     }
     for (const address of gone) this.tables.mappings.forgetAddress(address);
     if (uplink === null) this.tables.resolver.setZone(zone, null, null);
@@ -128,7 +130,7 @@ export class Settings {
     const { protocol, hostPort, count } = publish;
     this.tables.mappings.exclude(protocol, hostPort, hostPort + count - 1);
     this.tables.uplinks.guardPublish(publish, 1);
-    this.tables.conntrack.removeWhere((flow) => this.comesThrough(flow, publish), Removal.unpublished, seconds);
+    this.endWhere((flow) => this.comesThrough(flow, publish), Removal.unpublished, seconds);
   }
 
   /** Ends a publish and its flows. An unknown id is ignored. */
@@ -163,7 +165,7 @@ export class Settings {
       const translated = words[row + O_SOURCE] !== words[row + R_DESTINATION];
       return ((words[row + OWNER] & 0xffff) === port && translated) || this.isMappedFor(row, port);
     };
-    this.tables.conntrack.removeWhere(isOwner, Removal.address_changed, seconds);
+    this.endWhere(isOwner, Removal.address_changed, seconds);
   }
 
   /** Who may answer a mapping (RFC 4787, REQ-8): a number of `Filter`. */
@@ -183,6 +185,10 @@ export class Settings {
       return (words[row + OWNER] & 0xffff) === port || this.isMappedFor(row, port);
     };
     this.tables.conntrack.removeWhere(isOwner, Removal.owner_closed, seconds);
+  }
+
+  private endWhere(matches: (flow: number) => boolean, reason: RemovalReason, seconds: number): void {
+    if (!this.adopting) this.tables.conntrack.removeWhere(matches, reason, seconds);
   }
 
   /** Whether a flow holds a mapping of what is behind a port; one that came in by it (adf, eif) has no other owner. */

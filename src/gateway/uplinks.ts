@@ -3,7 +3,8 @@
  *
  *     guarded = every port SNAT gave out (the mappings mark them) + every published port, on each address of each uplink
  *
- * Commands only. An address that goes takes its marks along; one that comes gets those of the publishes.
+ * Commands only. An address that goes takes its marks along; one that comes gets those of the publishes, and of flows that were there before it
+ * (adoption.ts).
  *
  * Limit: the guard has room for 16 addresses. Each uplink's primary one is among them; what finds no room is the host's alone: nothing is translated
  * to it, and who asks it for a published port gets the listener there.
@@ -11,6 +12,7 @@
 import { NeighborTable } from '../bridge/neighbor-table.js';
 import { ADDRESSES_MAX, type PortGuard } from '../nat/port-guard.js';
 import type { Publish, PublishTable } from '../nat/publish-table.js';
+import type { FlowClaims } from './flow-claims.js';
 import type { Resolver } from './resolver.js';
 import { FIRST_UPLINK, UPLINK_COUNT, ZoneFlag, type Zones } from './zones.js';
 
@@ -40,13 +42,15 @@ export class Uplinks {
   private readonly zones: Zones;
   private readonly guard: AddressGuard;
   private readonly publishes: PublishTable;
+  private readonly claims: FlowClaims;
   private readonly resolver: Resolver;
   private guarded = new Set<number>();
 
-  constructor(zones: Zones, guard: AddressGuard, publishes: PublishTable, resolver: Resolver) {
+  constructor(zones: Zones, guard: AddressGuard, publishes: PublishTable, claims: FlowClaims, resolver: Resolver) {
     this.zones = zones;
     this.guard = guard;
     this.publishes = publishes;
+    this.claims = claims;
     this.resolver = resolver;
   }
 
@@ -92,6 +96,7 @@ export class Uplinks {
     const come = [...now].filter((address) => !this.guarded.has(address));
     this.guard.setAddresses([...now]);
     this.guarded = now;
+    for (const address of come) this.claims.guardAddress(address);
     for (let number = 0; number < this.publishes.highWater; number++) {
       if (!this.publishes.used(number)) continue;
       for (const address of come) this.guardOn(this.publishes.publishAt(number), address, 1);

@@ -83,6 +83,11 @@ export class Zones {
     this.bridge[zone] = -1;
   }
 
+  /** Whether an address lies in the network of a zone. */
+  isInside(zone: number, address: number): boolean {
+    return (address & this.mask[zone]) === this.network[zone];
+  }
+
   /** Whether an address names one host of the zone or one beyond it: not 0/8, loopback, multicast, 240/4, nor the zone's two own. */
   isHost(zone: number, address: number): boolean {
     if (!isUnicastIpv4(address)) {

@@ -165,6 +165,70 @@ export class MappingTable {
     return this.insert(innerAddress, innerPort, outerPort, key, owner);
   }
 
+  /**
+   * The mapping of a flow that another process left: found, or made with the very outer port it had, though the plan may no longer give it out. Counts
+   * a reference to it. The owner's share is not asked.
+   * @returns its number, or -1: it contradicts one there is, or there is no room for it
+   */
+  adopt(
+    protocol: number,
+    innerAddress: number,
+    innerPort: number,
+    outerAddress: number,
+    outerPort: number,
+    owner: number,
+  ): number {
+    const group = portClass(protocol);
+    const slot = group >= CLASSES ? -1 : this.outer.open(outerAddress);
+    if (slot < 0) {
+      return -1;
+    }
+    const key = (slot << 8) | group;
+    const known = this.lookUp(innerAddress, innerPort, key);
+    if (known >= 0) {
+      if (this.outerPort(known) !== outerPort) {
+        return -1;
+      }
+      this.rows[(known << ROW_SHIFT) + Row.references]++;
+      this.setOwner(known, owner);
+      return known;
+    }
+    const ported = hasPort(group, innerPort);
+    if (this.count >= this.limit || (!ported && outerPort !== 0)) {
+      return -1;
+    }
+    if (ported) {
+      if (!this.outer.adoptPort(slot, group, innerAddress, innerPort, outerPort)) {
+        return -1;
+      }
+      this.guard.mark(outerAddress, protocol, outerPort);
+    }
+    return this.insert(innerAddress, innerPort, outerPort, key, owner);
+  }
+
+  /** Says whose a mapping is that was adopted without an owner. */
+  setOwner(mapping: number, owner: number): void {
+    const place = (mapping << ROW_SHIFT) + Row.place;
+    if (owner === NO_OWNER || this.owner(mapping) !== NO_OWNER) {
+      return;
+    }
+    this.rows[place] = (owner << 16) | (this.rows[place] & 0xffff);
+    this.owned[owner]++;
+  }
+
+  /** Marks the ports of all mappings on an address the guard has just learned of. */
+  guardAddress(address: number): void {
+    for (let mapping = 0; mapping < this.high; mapping++) {
+      if (
+        this.used(mapping) &&
+        this.outerAddress(mapping) === address &&
+        hasPort(this.groupOf(mapping), this.innerPort(mapping))
+      ) {
+        this.guard.mark(address, this.protocol(mapping), this.outerPort(mapping));
+      }
+    }
+  }
+
   /** One reference more. */
   retain(mapping: number): void {
     this.rows[(mapping << ROW_SHIFT) + Row.references]++;
@@ -225,7 +289,7 @@ export class MappingTable {
   }
 
   protocol(mapping: number): number {
-    return PROTOCOLS[this.rows[(mapping << ROW_SHIFT) + Row.place] & 0xff];
+    return PROTOCOLS[this.groupOf(mapping)];
   }
 
   /** The owner that made it, or NO_OWNER. */
@@ -241,6 +305,10 @@ export class MappingTable {
   /** Every pool that was used, for listings. */
   poolUse(): PoolUse[] {
     return this.outer.poolUse();
+  }
+
+  private groupOf(mapping: number): number {
+    return this.rows[(mapping << ROW_SHIFT) + Row.place] & 0xff;
   }
 
   private refuse(reason: number): number {

@@ -94,8 +94,12 @@ export class OuterAddresses {
 
   /** A port for a new mapping, or -1; `given` or `giveBack` follows. */
   takePort(slot: number, group: number, innerAddress: number, wanted: number, seconds: number): number {
-    const spread = hashOf(innerAddress, this.seed) >>> 1;
-    return this.poolAt(slot, group).take(wanted, seconds, spread);
+    return this.poolAt(slot, group).take(wanted, seconds, this.spreadOf(innerAddress));
+  }
+
+  /** The very port a mapping had before; false: another has it. */
+  adoptPort(slot: number, group: number, innerAddress: number, wanted: number, port: number): boolean {
+    return this.poolAt(slot, group).adopt(port, wanted, this.spreadOf(innerAddress));
   }
 
   /** A mapping has begun. @param port its outer port, or -1 when it has none */
@@ -154,6 +158,10 @@ export class OuterAddresses {
       const address = this.addresses[Math.floor(at / CLASSES)];
       return pool === undefined ? [] : [{ address, protocol: PROTOCOLS[at % CLASSES], taken: pool.taken, size: pool.size }];
     });
+  }
+
+  private spreadOf(innerAddress: number): number {
+    return hashOf(innerAddress, this.seed) >>> 1;
   }
 
   private poolAt(slot: number, group: number): PortPool {

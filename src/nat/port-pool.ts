@@ -155,6 +155,18 @@ export class PortPool {
     return port;
   }
 
+  /** Takes this very port, whatever the plan says of it: somebody outside counts on it already. Returns false when another mapping has it. */
+  adopt(port: number, wanted: number, spread: number): boolean {
+    if (this.state[port] !== State.idle) {
+      return false;
+    }
+    if (this.isFree(port)) this.setFree(port, false);
+    this.state[port] = State.taken;
+    this.holder[port] = hashOf(wanted, spread);
+    this.takenCount++;
+    return true;
+  }
+
   /** Gives back a port that was taken. */
   release(port: number, seconds: number): void {
     if (this.state[port] !== State.taken) {

@@ -39,6 +39,70 @@ function makeTable(options: Partial<MappingTableOptions> = {}): { table: Mapping
   return { table: new MappingTable({ limit: 1000, guard, random: () => random.fraction(), ranges: RANGES, ...options }), guard };
 }
 
+describe('mappings of flows another process left', () => {
+  test('the very port it had, marked, counted for its owner; more flows are more references', () => {
+    const { table, guard } = makeTable();
+    const mapping = table.adopt(tcp, INNER, 5000, OUTER, 20_000, 3);
+    expect(table.adopt(tcp, INNER, 5000, OUTER, 20_000, 3)).toBe(mapping);
+    expect([table.references(mapping), table.sizeOf(3), table.outerPort(mapping), table.owner(mapping)]).toEqual([
+      2, 1, 20_000, 3,
+    ]);
+    expect([...guard.marks]).toEqual([`${OUTER} 6 20000`]);
+    expect(table.acquire(tcp, INNER, 5000, OUTER, 3)).toBe(mapping);
+    const other = table.acquire(tcp, INNER + 1, 20_000, OUTER, 4);
+    expect(table.outerPort(other)).not.toBe(20_000);
+    for (let flow = 0; flow < 3; flow++) table.release(mapping);
+    expect([table.used(mapping), table.findOuter(tcp, OUTER, 20_000)]).toEqual([false, -1]);
+  });
+
+  test('also a port that is not given out any more, until it is given back', () => {
+    const { table } = makeTable();
+    const mapping = table.adopt(udp, INNER, 5000, OUTER, 40_000, 3);
+    expect(table.findOuter(udp, OUTER, 40_000)).toBe(mapping);
+    table.release(mapping);
+    expect(table.outerPort(table.acquire(udp, INNER, 40_000, OUTER, 3))).not.toBe(40_000);
+  });
+
+  test('what contradicts another, or is none, is refused and leaves nothing', () => {
+    const { table, guard } = makeTable({ limit: 2 });
+    table.adopt(tcp, INNER, 5000, OUTER, 20_000, 3);
+    const size = () => [table.size, guard.marks.size];
+    expect(table.adopt(tcp, INNER, 5000, OUTER, 20_001, 3)).toBe(-1);
+    expect(table.adopt(tcp, INNER + 1, 5000, OUTER, 20_000, 3)).toBe(-1);
+    expect(table.adopt(gre, INNER, 0, OUTER, 0, 3)).toBe(-1);
+    expect(table.adopt(udp, INNER, 0, OUTER, 20_000, 3)).toBe(-1);
+    expect(size()).toEqual([1, 1]);
+    expect(table.adopt(udp, INNER, 0, OUTER, 0, 3)).toBe(1);
+    expect(table.adopt(icmp, INNER, 1, OUTER, 1, 3)).toBe(-1);
+    expect(size()).toEqual([2, 1]);
+  });
+
+  test('an owner is learned from the first flow that has one, or told later', () => {
+    const { table } = makeTable();
+    const mapping = table.adopt(udp, INNER, 5000, OUTER, 20_000, NO_OWNER);
+    const other = table.adopt(udp, INNER, 5001, OUTER, 20_001, NO_OWNER);
+    table.adopt(udp, INNER, 5000, OUTER, 20_000, 3);
+    table.setOwner(other, 4);
+    table.setOwner(other, 5);
+    expect([table.owner(mapping), table.owner(other), table.sizeOf(3), table.sizeOf(4), table.sizeOf(5)]).toEqual([
+      3, 4, 1, 1, 0,
+    ]);
+  });
+
+  test('an address the guard learns of later gets the marks of its mappings, and of no others', () => {
+    const { table, guard } = makeTable();
+    table.adopt(tcp, INNER, 5000, OUTER, 20_000, 3);
+    table.adopt(udp, INNER, 0, OUTER, 0, 3);
+    table.release(table.adopt(udp, INNER, 7, OUTER, 20_002, 3));
+    table.adopt(tcp, INNER, 5000, SECOND, 20_001, 3);
+    guard.marks.clear();
+    table.guardAddress(SECOND);
+    expect([...guard.marks]).toEqual([`${SECOND} 6 20001`]);
+    table.guardAddress(OUTER);
+    expect(guard.marks).toEqual(new Set([`${SECOND} 6 20001`, `${OUTER} 6 20000`]));
+  });
+});
+
 describe('mapping table', () => {
   test('N4, RFC 4787 REQ-1: the same inner endpoint keeps its outer port, counted', () => {
     const { table, guard } = makeTable();

@@ -202,3 +202,19 @@ describe('port pool', () => {
     expect(behind).toBeLessThan(30);
   });
 });
+
+describe('a port somebody outside counts on already', () => {
+  test('is taken whatever the plan says, once, and free again as it says', () => {
+    const { pool } = makePool({ rest: 60 });
+    const free = pool.freeCount;
+    expect([pool.adopt(20_000, 20_000, 5), pool.adopt(20_000, 1, 5), pool.adopt(40_000, 1, 5)]).toEqual([true, false, true]);
+    expect([pool.taken, pool.freeCount]).toEqual([2, free - 1]);
+    expect(pool.take(20_000, 1)).not.toBe(20_000);
+    pool.release(40_000, 1);
+    pool.release(20_000, 1);
+    expect(pool.taken).toBe(1);
+    // At rest; the endpoint that had it gets it back (N14).
+    expect(pool.take(20_000, 2, 5)).not.toBe(-1);
+    expect(pool.take(40_000, 100)).not.toBe(40_000);
+  });
+});

@@ -33,6 +33,10 @@ export interface GatewayOptions extends Partial<GatewaySettings> {
   uplinkMtu?: number;
   /** Further addresses of the uplink. */
   addresses?: string[];
+  /** Where its flows are. */
+  flowFile?: { descriptor: number; at: number; adopt: boolean };
+  /** When it begins; 1000 by default. */
+  seconds?: number;
 }
 
 export class GatewaySimulation {
@@ -48,12 +52,15 @@ export class GatewaySimulation {
     const simulation = new Simulation({ subnet: { network: parseIpv4('10.0.0.0'), prefix: 24 } }, 64);
     const { engine } = simulation;
     this.simulation = simulation;
+    simulation.clock.advanceSeconds((options.seconds ?? 1000) - 1000);
+    simulation.run();
     this.host = this.addPort(HOST_PORT, 0, true);
     const { flowLimit = 1024, flowShare = 1024, nat = {}, uplinkMtu = 1500, addresses = [] } = options;
     simulation.execute('open-gateway', {
       flowLimit,
       flowShare,
       guard: -1,
+      ...(options.flowFile !== undefined && { flowFile: options.flowFile }),
       settings: {
         filter: 'apdf',
         ranges: [

@@ -25,6 +25,7 @@ import {
   DEFAULT_PORT_FLAGS,
   type PortFlags,
 } from '../../src/engine/protocol.js';
+import { Rates } from '../../src/engine/rates.js';
 import { Distribution } from '../../src/engine/scope.js';
 import { SimulatedIo } from '../../src/engine/simulated-io.js';
 import { Fault } from '../../src/port/fault.js';
@@ -113,8 +114,9 @@ export class Simulation {
     this.clock.advanceSeconds(1000);
     this.distribution = new Distribution(THREADS, maxPorts);
     const handover = Array.from({ length: THREADS - 1 }, () => HandoverRing.allocate());
+    const buckets = Rates.allocate(maxPorts);
     this.engines = Array.from({ length: THREADS }, (_, index) => {
-      const place = { index, count: THREADS, ...(THREADS > 1 && { handover }) };
+      const place = { index, count: THREADS, ...(THREADS > 1 && { handover, buckets }) };
       return new Engine({ io: new SimulatedIo(ioOptions, this.clock), ioOptions, place });
     });
     this.portCounters = new CounterSum(

@@ -31,16 +31,49 @@ export const inside = (n: number) => ({ sourceMac: macOf(n) });
 /** The end of a container. */
 export const at = (n: number, port: number): End => `${ipOf(n)}:${port}`;
 
+/** What is different after a crash. */
+export interface CrashOptions {
+  missing?: readonly number[];
+  options?: GatewayOptions;
+  /** What is made again besides: publishes. */
+  between?: (rig: NatRig) => void;
+}
+
 export class NatRig {
-  readonly gateway: GatewaySimulation;
+  gateway: GatewaySimulation;
+  private readonly options: GatewayOptions;
   private readonly ports = new Map<number, SimulatedPort>();
   private frames = 0;
 
   constructor(options: GatewayOptions = {}) {
+    this.options = options;
     this.gateway = new GatewaySimulation(options);
     this.send(250, datagram(at(250, 9), `${FAR}:9`, inside(250)));
     this.flush();
     this.clear();
+  }
+
+  /**
+   * The engine is gone between two frames, and another one goes on with the file of its flows: it makes again what there was, in the order of a daemon.
+   * @param missing containers that did not come back
+   */
+  crash({ missing = [], options = {}, between = () => {} }: CrashOptions = {}): void {
+    const { flowFile } = this.options;
+    const seconds = this.simulation.engine.seconds;
+    const gateway = new GatewaySimulation({
+      ...this.options,
+      ...options,
+      seconds,
+      ...(flowFile && { flowFile: { ...flowFile, adopt: true } }),
+    });
+    this.gateway = gateway;
+    for (const n of [...this.ports.keys()]) {
+      const port = gateway.container(n);
+      if (missing.includes(n)) port.remove();
+      this.ports.set(n, port);
+    }
+    between(this);
+    gateway.simulation.execute('flows-restored', {});
   }
 
   get simulation() {
