@@ -37,6 +37,7 @@ export const PORT_COUNTERS = [
   'rx_guard',
   'rx_spoofed',
   'rx_fault',
+  'rx_rate_limited',
   'tx_filtered',
   'tx_too_big',
   'tx_full',
@@ -44,6 +45,7 @@ export const PORT_COUNTERS = [
   'tx_refused',
   'tx_unsegmentable',
   'tx_fault',
+  'tx_rate_limited',
   'tx_partial',
 ] as const;
 export type PortCounter = (typeof PORT_COUNTERS)[number];
@@ -82,6 +84,7 @@ export const DROP_REASONS = {
   rx_guard: 'source address belongs to the gateway, or is not allowed on a locked port',
   rx_spoofed: "source address is not the one the port was attached with, or at the host port none of the host's",
   rx_fault: 'lost by the fault injector on the way in',
+  rx_rate_limited: 'faster than the rate set for what the port sends, and the queue of those that wait is full',
   tx_filtered: 'its destination is behind the port it came from, isolated, or does not take this class of flood',
   tx_too_big: 'longer than the MTU of the egress port',
   tx_full: 'the egress queue is full',
@@ -89,6 +92,7 @@ export const DROP_REASONS = {
   tx_refused: 'the kernel refused the frame',
   tx_unsegmentable: 'a super-frame whose headers cannot be segmented for a port without offloads',
   tx_fault: 'lost by the fault injector on the way out',
+  tx_rate_limited: 'faster than the rate set for what the port gets, and the queue of those that wait is full',
 } as const satisfies Partial<Record<PortCounter, string>>;
 
 export type DropReason = keyof typeof DROP_REASONS;
@@ -122,6 +126,7 @@ export const GATEWAY_DROPS = {
   fragment_timeout: 'the rest of its datagram never came',
   parking_full: 'too many frames wait for the same next hop',
   made_full: 'no room in the batch for a frame the gateway makes',
+  restoring: 'the daemon has just started again, and the bridges and routes it had are not all there yet',
   handover_lost: 'the engine thread that routes had no room for it, or no gateway for its bridge any more',
 } as const;
 export type GatewayDrop = keyof typeof GATEWAY_DROPS;
@@ -150,6 +155,27 @@ export const GATEWAY_COUNTERS = [
 ] as const;
 export type GatewayCounter = (typeof GATEWAY_COUNTERS)[number];
 export const GATEWAY = positions(GATEWAY_COUNTERS);
+
+/**
+ * What an engine thread counts of its own loop, published once a second. Times are microseconds of the monotonic clock. All grow but two, which say what
+ * is now: `longest_micros`, the longest pass of the second before, and `turned_micros`, when this was published: a loop that turns does it, idle or not.
+ */
+export const LOOP_COUNTERS = [
+  'passes',
+  /** Frames of all passes. */
+  'frames',
+  /** Passes that left frames unread: the batch was full. */
+  'full_passes',
+  /** From finding work until looking for more: reading, forwarding, sending, commands. */
+  'busy_micros',
+  /** Looking for work and finding none, without sleeping. */
+  'poll_micros',
+  'sleep_micros',
+  'longest_micros',
+  'turned_micros',
+] as const;
+export type LoopCounter = (typeof LOOP_COUNTERS)[number];
+export const LOOP = positions(LOOP_COUNTERS);
 
 /** Drops the kernel counts at a port's interface: frames no engine ever saw, so they are no part of the conservation above. */
 export const INTERFACE_DROP_REASONS = {
@@ -224,3 +250,5 @@ export class CounterSum<Name extends string> implements CounterView<Name> {
 export type PortCounters = Counters<PortCounter>;
 export type BridgeCounters = Counters<BridgeCounter>;
 export type GatewayCounters = Counters<GatewayCounter>;
+/** An owner is an engine thread. */
+export type LoopCounters = Counters<LoopCounter>;

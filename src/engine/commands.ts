@@ -80,14 +80,20 @@ const HANDLERS: Handlers = {
     engine.removeBridge(bridge);
     return null;
   },
+  hold: (engine) => {
+    engine.hold();
+    return null;
+  },
+  release: (engine) => ({ failed: engine.release() }),
   'add-port': (engine, { port, settings, keepCounters = false }) => {
-    const { bridge, flags, mtu, macLimit, address, local, faults } = settings;
+    const { bridge, flags, mtu, macLimit, address, local, faults, rates } = settings;
     const target = bridgeOf(engine, bridge);
     const fault = faultOf(engine, faults);
     const attachment = { bridge, flags: flagBits(flags, local), mtu, macLimit, keepCounters };
     engine.addPort(port, makePort(engine, settings.spec), attachment);
     engine.table.address[port] = local || address === null ? 0 : (address.ip ?? 0);
     engine.setFault(port, fault);
+    if (rates !== undefined) engine.setRates(port, rates);
     if (address !== null && engine.isKeeper) {
       const { mac, ip } = address;
       const kind = local ? EntryKind.local : EntryKind.static;
@@ -101,7 +107,7 @@ const HANDLERS: Handlers = {
     }
     return null;
   },
-  'set-port': (engine, { port, flags, mtu, macLimit, faults }) => {
+  'set-port': (engine, { port, flags, mtu, macLimit, faults, rates }) => {
     const { table } = engine;
     const target = engine.bridges[table.bridge[port]];
     if (target === null || target === undefined) {
@@ -122,6 +128,9 @@ const HANDLERS: Handlers = {
     }
     if (faults !== undefined) {
       engine.setFault(port, faultOf(engine, faults));
+    }
+    if (rates !== undefined) {
+      engine.setRates(port, rates);
     }
     return null;
   },
@@ -152,6 +161,10 @@ const HANDLERS: Handlers = {
       kind: entry.static ? 'static' : 'learned',
       age: entry.static ? 0 : ageOf(engine, entry.confirmed),
     })),
+  'table-use': (engine) =>
+    engine.bridges.flatMap((bridge, number) =>
+      bridge === null ? [] : [{ bridge: number, fdb: bridge.fdb.size, neighbors: bridge.neighbors.size }],
+    ),
   'add-neighbor': (engine, { bridge, ip, mac }) => {
     if (!bridgeOf(engine, bridge).neighbors.pin(ip, mac.low, mac.high)) {
       throw new RangeError(`engine: bridge ${bridge} has no room for another neighbor`);

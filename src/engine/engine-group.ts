@@ -14,9 +14,12 @@ import {
   BRIDGE_COUNTERS,
   type BridgeCounter,
   CounterSum,
+  Counters,
   type CounterView,
   GATEWAY_COUNTERS,
   type GatewayCounter,
+  LOOP_COUNTERS,
+  type LoopCounter,
   PORT_COUNTERS,
   type PortCounter,
 } from '../core/counters.js';
@@ -31,9 +34,10 @@ import {
   type EngineEvent,
   MAX_THREADS,
 } from './protocol.js';
+import { Rates } from './rates.js';
 import { Distribution, type Order } from './scope.js';
 
-export interface EngineGroupOptions extends Omit<EngineThreadOptions, 'place'> {
+export interface EngineGroupOptions extends Omit<EngineThreadOptions, 'place' | 'loop'> {
   /** Default 1. */
   threads?: number;
 }
@@ -43,6 +47,8 @@ export class EngineGroup {
   readonly portCounters: CounterView<PortCounter>;
   readonly bridgeCounters: CounterView<BridgeCounter>;
   readonly gatewayCounters: CounterView<GatewayCounter>;
+  /** A row for each thread. */
+  readonly loop: CounterView<LoopCounter>;
   /** Resolves when a thread died without being asked to; the others are ended then. */
   readonly failed: Promise<Error>;
   private readonly members: readonly EngineThread[];
@@ -61,6 +67,7 @@ export class EngineGroup {
     this.portCounters = blocks(PORT_COUNTERS, ({ portCounters }) => portCounters);
     this.bridgeCounters = blocks(BRIDGE_COUNTERS, ({ bridgeCounters }) => bridgeCounters);
     this.gatewayCounters = blocks(GATEWAY_COUNTERS, ({ gatewayCounters }) => gatewayCounters);
+    this.loop = keeper.loop;
     this.failed = Promise.race(members.map(({ failed }) => failed)).then((error) => {
       for (const member of members) member.abandon();
       return error;
@@ -74,9 +81,11 @@ export class EngineGroup {
       throw new RangeError(`there may be 1 to ${MAX_THREADS} engine threads, not ${threads}`);
     }
     const handover = Array.from({ length: threads - 1 }, () => HandoverRing.allocate());
+    const loop = new Counters(LOOP_COUNTERS, threads);
+    const buckets = Rates.allocate(maxPorts);
     const starts = Array.from({ length: threads }, (_, index) => {
-      const place = threads === 1 ? { index, count: threads } : { index, count: threads, handover };
-      return EngineThread.start(binding, { ...options, maxPorts, place });
+      const place = threads === 1 ? { index, count: threads } : { index, count: threads, handover, buckets };
+      return EngineThread.start(binding, { ...options, maxPorts, place, loop });
     });
     const started = await Promise.allSettled(starts);
     const members = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));

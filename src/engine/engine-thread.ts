@@ -6,6 +6,8 @@ import {
   Counters,
   GATEWAY_COUNTERS,
   type GatewayCounters,
+  LOOP_COUNTERS,
+  type LoopCounters,
   PORT_COUNTERS,
   type PortCounters,
 } from '../core/counters.js';
@@ -29,6 +31,8 @@ export interface EngineThreadOptions {
   spinMicros?: number;
   /** Which of several threads this is; default: the only one. */
   place?: ThreadPlace;
+  /** A row for each of several threads; default: a row of its own. */
+  loop?: LoopCounters;
 }
 
 interface Pending {
@@ -42,6 +46,7 @@ export class EngineThread {
   readonly portCounters: PortCounters;
   readonly bridgeCounters: BridgeCounters;
   readonly gatewayCounters: GatewayCounters;
+  readonly loop: LoopCounters;
   /** Resolves when the engine died without being asked to. */
   readonly failed: Promise<Error>;
   private readonly binding: Binding;
@@ -59,6 +64,7 @@ export class EngineThread {
     this.portCounters = new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
     this.gatewayCounters = new Counters(GATEWAY_COUNTERS, FIRST_UPLINK + UPLINK_COUNT);
+    this.loop = options.loop ?? new Counters(LOOP_COUNTERS, 1);
     const { port1, port2 } = new MessageChannel();
     this.commands = port1;
     this.commands.on('message', (reply: Reply) => this.receive(reply, ready));
@@ -70,6 +76,7 @@ export class EngineThread {
       portCounters: this.portCounters.memory,
       bridgeCounters: this.bridgeCounters.memory,
       gatewayCounters: this.gatewayCounters.memory,
+      loopCounters: this.loop.memory,
     };
     this.worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: input,

@@ -1,7 +1,7 @@
 /**
  * The engine: one loop that moves frames between ports.
  *
- *     ┌─▶ receive ─▶ pull ─▶ faults, captures ─▶ classify, route (pass one) ─▶ push (pass two) ─▶ tick ─┐
+ *     ┌─▶ receive ─▶ pull ─▶ faults, rates, captures ─▶ classify, route (pass one) ─▶ push (pass two) ─▶ tick ─┐
  *     └─────────────────────────────────────────────────────────────────────────────────────────────────┘
  *
  * `receive` is one native call: all ports with a descriptor, a burst each. With traffic it polls a while before it sleeps, because a
@@ -27,6 +27,8 @@ import {
   Counters,
   GATEWAY_COUNTERS,
   type GatewayCounters,
+  LOOP_COUNTERS,
+  type LoopCounters,
   PORT,
   PORT_COUNTERS,
   type PortCounters,
@@ -41,9 +43,11 @@ import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
 import { Captures } from './captures.js';
 import { Handover } from './handover.js';
+import { LoopTime } from './loop-time.js';
 import { Ports } from './ports.js';
-import { MAX_BRIDGES, type ThreadPlace } from './protocol.js';
+import { MAX_BRIDGES, type RateSettings, type ThreadPlace } from './protocol.js';
 import { Push } from './push.js';
+import { Rates } from './rates.js';
 
 const SECOND = 1_000_000;
 
@@ -79,6 +83,8 @@ export interface EngineOptions {
   portCounters?: PortCounters;
   bridgeCounters?: BridgeCounters;
   gatewayCounters?: GatewayCounters;
+  /** A row for each engine; this one writes that of its place. */
+  loopCounters?: LoopCounters;
   /** Ends the sleep of the engine thread with this waker; for engines with a place. Default: nothing sleeps. */
   wake?: (waker: number) => void;
   /** A capture's ring has frames for its reader. */
@@ -105,15 +111,19 @@ export class Engine {
   readonly portCounters: PortCounters;
   readonly bridgeCounters: BridgeCounters;
   readonly gatewayCounters: GatewayCounters;
+  readonly loopCounters: LoopCounters;
   /** The routed side of all bridges; null until one has an uplink. */
   gateway: Gateway | null = null;
   /** Addresses of the host, in a thread that does not route; the gateway has its own. */
   readonly hostAddresses = new AddressSet();
+  /** Ports that are not to send or get as much as they like. */
+  readonly rates: Rates;
   readonly place: ThreadPlace;
   /** Pairs (port, errno) of ports that failed in the last pass. */
   readonly errors: Int32Array;
   private readonly io: BurstIo;
   private readonly status: Float64Array;
+  private readonly loop: LoopTime;
   private readonly spinMicros: number;
   private readonly ports: Ports;
   private readonly egress: Egress;
@@ -126,6 +136,8 @@ export class Engine {
   /** Place in the list of polled ports where the next pass begins. */
   private firstPolled = 0;
   private active = false;
+  /** Ports added since `hold`; null: ports are read from the start. */
+  private held: number[] | null = null;
   /** When the keeper looks for what another thread has learned, if no frame comes before. */
   private nextLook = Number.POSITIVE_INFINITY;
 
@@ -142,14 +154,17 @@ export class Engine {
     this.portCounters = options.portCounters ?? new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = options.bridgeCounters ?? new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
     this.gatewayCounters = options.gatewayCounters ?? new Counters(GATEWAY_COUNTERS, FIRST_UPLINK + UPLINK_COUNT);
+    this.loopCounters = options.loopCounters ?? new Counters(LOOP_COUNTERS, this.place.count);
+    this.loop = new LoopTime(this.loopCounters, this.place.index, this.status);
     this.batch = new Batch(io.arena, io.received, batchFrames, receiveBytes, madeTo);
     this.table = new PortTable(maxPorts);
     this.ports = new Ports(maxPorts, MAX_BRIDGES);
+    this.rates = new Rates(maxPorts, this.portCounters, this.place.buckets ?? null);
     this.bridges = new Array<Bridge | null>(MAX_BRIDGES).fill(null);
     this.egress = new Egress(maxPorts, MAX_BRIDGES);
     this.handover = this.openHandover(options.wake ?? (() => {}));
     this.captures = new Captures(this.table.bridge, this.place, options.onCaptured ?? (() => {}));
-    this.push = new Push(io, batchFrames, this.table, this.ports, this.portCounters, this.captures);
+    this.push = new Push(io, batchFrames, this.table, this.ports, this.rates, this.portCounters, this.captures);
     this.ring = new Transmit(io.arena, io.transmit, madeTo, arenaBytes, this.push);
   }
 
@@ -202,9 +217,12 @@ export class Engine {
       );
     }
     if (port.descriptor >= 0) {
-      const result = this.io.add(number, port.descriptor, port.descriptorKind, port.headerBytes);
-      if (result < 0) {
-        throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (${errnoName(-result)})`);
+      if (this.held !== null) this.held.push(number);
+      else {
+        const result = this.listen(number, port);
+        if (result < 0) {
+          throw new Error(`engine: the addon refused descriptor ${port.descriptor} for port ${number} (${errnoName(-result)})`);
+        }
       }
     }
     if (attachment.keepCounters !== true) this.portCounters.clear(number);
@@ -215,6 +233,30 @@ export class Engine {
     this.ports.add(number, attachment.bridge, port);
   }
 
+  /**
+   * From now on, ports that are added are not read: their frames wait in the kernel. So none is lost because the port it is for comes later; an ARP
+   * request would not come again for a second.
+   */
+  hold(): void {
+    this.held ??= [];
+  }
+
+  /** Reads the ports that were added since `hold`. @returns those whose descriptor the addon refused, with the errno */
+  release(): { port: number; errno: number }[] {
+    const failed: { port: number; errno: number }[] = [];
+    for (const number of this.held ?? []) {
+      const port = this.ports.port[number];
+      const result = port === null ? 0 : this.listen(number, port);
+      if (result < 0) failed.push({ port: number, errno: -result });
+    }
+    this.held = null;
+    return failed;
+  }
+
+  private listen(number: number, port: Port): number {
+    return this.io.add(number, port.descriptor, port.descriptorKind, port.headerBytes);
+  }
+
   /** Removes a port and forgets what it was known for. Unknown numbers are ignored. */
   removePort(number: number): void {
     const bridge = this.table.bridge[number];
@@ -222,16 +264,22 @@ export class Engine {
       return;
     }
     if ((this.ports.port[number]?.descriptor ?? -1) >= 0) {
-      this.io.remove(number);
+      if (this.held?.includes(number) === true) this.held.splice(this.held.indexOf(number), 1);
+      else this.io.remove(number);
     }
     this.bridges[bridge]?.forgetPort(number, true);
     this.gateway?.settings.forgetPort(number, this.seconds);
     this.ports.remove(number, bridge);
+    this.rates.remove(number);
     this.table.remove(number);
   }
 
   setFault(port: number, fault: Fault | null): void {
     this.ports.setFault(port, fault);
+  }
+
+  setRates(port: number, rates: RateSettings): void {
+    this.rates.set(port, rates, this.batch.now);
   }
 
   /**
@@ -262,8 +310,10 @@ export class Engine {
     if (keeps) handover.pull(batch);
     const count = batch.count;
     this.active = count > 0;
+    this.loop.handled(count);
     const ticks = batch.now >= this.nextTick;
-    if (count > 0 || this.ports.faulty.length > 0 || (this.gateway !== null && batch.now >= this.gatewayDue())) {
+    const waits = this.ports.faulty.length > 0 || this.rates.shaped.length > 0;
+    if (count > 0 || waits || (this.gateway !== null && batch.now >= this.gatewayDue())) {
       this.classify(own, count);
       this.gateway?.settle(batch, this.egress);
       if (keeps)
@@ -314,11 +364,12 @@ export class Engine {
     for (const port of this.ports.faulty) {
       due = Math.min(due, this.ports.fault[port]?.nextDue(now) ?? due);
     }
+    if (this.rates.shaped.length > 0) due = Math.min(due, this.rates.nextDue());
     const wait = Math.max(0, due - now);
     return asked < 0 ? wait : Math.min(wait, asked);
   }
 
-  /** Frames of ports in TypeScript join the batch; then faults act on everything that came in. */
+  /** Frames of ports in TypeScript join the batch; then faults and rates act on everything that came in. */
   private pull(): void {
     const { batch, ports } = this;
     const polled = ports.polled;
@@ -334,9 +385,13 @@ export class Engine {
         break;
       }
     }
-    if (ports.faulty.length === 0) {
-      return;
-    }
+    if (ports.faulty.length > 0) this.spoil();
+    if (this.rates.shaped.length > 0) this.slowDown();
+  }
+
+  /** Faults act on what came in. */
+  private spoil(): void {
+    const { batch, ports } = this;
     const count = batch.count;
     for (let from = 0; from < count; ) {
       const port = batch.ingress[from];
@@ -354,6 +409,20 @@ export class Engine {
     for (let index = 0; index < ports.faulty.length; index++) {
       const port = ports.faulty[index];
       ports.fault[port]?.release(batch, port);
+    }
+  }
+
+  /** What is faster than its port may send waits, or is dropped. */
+  private slowDown(): void {
+    const { batch, rates } = this;
+    const count = batch.count;
+    for (let from = 0; from < count; ) {
+      const to = runEnd(batch, from, count);
+      rates.out[batch.ingress[from]]?.receive(batch, from, to);
+      from = to;
+    }
+    for (let index = 0; index < rates.shaped.length; index++) {
+      rates.out[rates.shaped[index]]?.release(batch);
     }
   }
 
@@ -405,6 +474,8 @@ export class Engine {
       bridge?.sweep(this.batch.seconds);
     }
     this.gateway?.tick(this.batch.seconds);
+    this.rates.tidy();
+    this.loop.tick();
     this.onTick();
   }
 }

@@ -2,7 +2,7 @@
 import { UPLINK } from '../bridge/port-table.js';
 import { FlowEvents } from '../conntrack/flow-events.js';
 import { Removal } from '../conntrack/flow-layout.js';
-import { FlowTable } from '../conntrack/flow-table.js';
+import { FlowTable, type RowMemory } from '../conntrack/flow-table.js';
 import { TIMEOUT_CLASSES, type Timeouts } from '../conntrack/timeouts.js';
 import type { Gateway } from '../gateway/gateway.js';
 import { Filter } from '../gateway/opening.js';
@@ -21,6 +21,7 @@ import { flowMatcher, flowRow } from './flow-listing.js';
 import type {
   CommandAnswer,
   CommandArguments,
+  FlowFileSettings,
   GatewaySettings,
   NatSettings,
   PolicyRule,
@@ -30,6 +31,8 @@ import type {
 
 type GatewayCommand =
   | 'open-gateway'
+  | 'flows-restored'
+  | 'leave-gateway'
   | 'set-nat'
   | 'set-reserved'
   | 'add-uplink'
@@ -105,26 +108,40 @@ function publishOf({ id, protocol, hostAddress, hostPort, count, address, port, 
   return { id, protocol: PROTOCOLS[protocol], hostAddress, hostPort, count, address, port, owner };
 }
 
-/** Memory of the flow table from the addon; what V8 gives is neither aligned to rows nor in huge pages (docs/performance.md). */
-function flowMemory(flowLimit: number): { memory?: ArrayBuffer } {
-  const memory = loadBinding().tableMemory(FlowTable.bytesFor(flowLimit));
-  return typeof memory === 'number' ? {} : { memory };
+/**
+ * Memory of the flow table from the addon; what V8 gives is neither aligned to rows nor in huge pages (docs/performance.md).
+ * @throws Error when the file cannot be mapped
+ */
+function flowMemory(flowLimit: number, file: FlowFileSettings | undefined): { memory?: ArrayBuffer; rows?: RowMemory } {
+  const rowBytes = FlowTable.rowBytesFor(flowLimit);
+  const memory = loadBinding().tableMemory(FlowTable.bytesFor(flowLimit) - (file === undefined ? 0 : rowBytes));
+  const own = typeof memory === 'number' ? {} : { memory };
+  if (file === undefined) return own;
+  const buffer = loadBinding().mapFile(file.descriptor, file.at + rowBytes);
+  if (typeof buffer === 'number') throw new Error(`engine: cannot map the file of flows (${errnoName(-buffer)})`);
+  return { ...own, rows: { buffer, at: file.at } };
 }
 
 export const GATEWAY_HANDLERS: Handlers = {
-  'open-gateway': (engine, { flowLimit, flowShare, guard, settings }) => {
+  'open-gateway': (engine, { flowLimit, flowShare, guard, settings, flowFile }) => {
     const memory = guard < 0 ? new ArrayBuffer(GUARD_BYTES) : loadBinding().mapGuard(guard);
     if (typeof memory === 'number') {
       throw new Error(`engine: cannot map the guard (${errnoName(-memory)})`);
     }
     const ranges = portRanges(settings.ranges);
     const gateway = engine.openGateway({
-      conntrack: { limit: flowLimit, ownerLimit: flowShare, ...flowMemory(flowLimit) },
+      conntrack: { limit: flowLimit, ownerLimit: flowShare, ...flowMemory(flowLimit, flowFile) },
       guard: new GuardBitmap(memory),
       ranges: { tcp: ranges, udp: ranges, icmp: ranges },
       random: Math.random,
     });
+    const flows = flowFile?.adopt === true ? gateway.adopt(engine.seconds) : 0;
     setNat(gateway, settings);
+    return { flows };
+  },
+  'flows-restored': (engine) => ({ ended: gatewayOf(engine).restored(engine.seconds) }),
+  'leave-gateway': (engine) => {
+    engine.gateway = null;
     return null;
   },
   'set-nat': (engine, { settings }) => {

@@ -46,6 +46,8 @@ export interface ThreadPlace {
   count: number;
   /** A HandoverRing for each thread but the keeper, in their order: frames for the gateway. Absent: these threads do not route. */
   handover?: readonly SharedArrayBuffer[];
+  /** Token buckets of all ports (rates.ts), when there are several threads. */
+  buckets?: SharedArrayBuffer;
 }
 
 /**
@@ -94,6 +96,14 @@ export interface FdbRow {
   kind: 'learned' | 'static' | 'local';
   /** Seconds since the source was last seen; 0 for static and local ones. */
   age: number;
+}
+
+/** What the tables of a bridge hold. */
+export interface TableUse {
+  bridge: number;
+  /** Static and local entries too, those included that have expired and are not swept yet. */
+  fdb: number;
+  neighbors: number;
 }
 
 export interface NeighborRow {
@@ -176,6 +186,15 @@ export interface NatSettings {
   loose: boolean;
   /** TCP windows are not checked (C17). */
   liberal: boolean;
+}
+
+/** A file of flow rows (control/flow-file.ts); its descriptor stays the main thread's, and may be closed when the command is answered. */
+export interface FlowFileSettings {
+  descriptor: number;
+  /** Where the rows begin; the file is no shorter than `at` and `FlowTable.rowBytesFor`. */
+  at: number;
+  /** Whether there are flows in it. */
+  adopt: boolean;
 }
 
 export interface RouteRow {
@@ -268,6 +287,10 @@ export interface Commands {
   'set-bridge': [{ bridge: number; settings: Partial<BridgeSettings>; memory?: SharedArrayBuffer }, null];
   'remove-bridge': [{ bridge: number }, null];
   /** `keepCounters`: the port had this number before (its interface came back), and goes on counting. */
+  /** Ports that are added from now on are not read until `release`, so that no frame comes before the port it is for. */
+  hold: [Record<string, never>, null];
+  /** Answers with the ports that cannot be read. */
+  release: [Record<string, never>, { failed: { port: number; errno: number }[] }];
   'add-port': [{ port: number; settings: PortSettings; keepCounters?: boolean }, null];
   'set-port': [
     {
@@ -286,12 +309,23 @@ export interface Commands {
   'remove-fdb': [{ bridge: number; vlan: number; mac: MacAddress }, boolean];
   'flush-fdb': [{ bridge: number }, number];
   'list-neighbors': [{ bridge: number }, NeighborRow[]];
+  'table-use': [Record<string, never>, TableUse[]];
   'add-neighbor': [{ bridge: number; ip: number; mac: MacAddress }, null];
   'remove-neighbor': [{ bridge: number; ip: number }, boolean];
   'start-capture': [{ capture: number; settings: CaptureSettings }, null];
   'stop-capture': [{ capture: number }, { lost: number }];
-  /** Opens the gateway: flow table, mappings, guard. Once, before any other of the commands below. `guard`: descriptor of the guard's map, -1: none. */
-  'open-gateway': [{ flowLimit: number; flowShare: number; guard: number; settings: NatSettings }, null];
+  /**
+   * Opens the gateway: flow table, mappings, guard. Once, before any other of the commands below. `guard`: descriptor of the guard's map, -1: none.
+   * With `flowFile` the flows outlive the process. Answers how many were taken over; with `adopt` nothing is routed until `flows-restored`.
+   */
+  'open-gateway': [
+    { flowLimit: number; flowShare: number; guard: number; settings: NatSettings; flowFile?: FlowFileSettings },
+    { flows: number },
+  ];
+  /** Bridges, ports, uplinks, routes and publishes are made again: flows of what is missing end. */
+  'flows-restored': [Record<string, never>, { ended: number }];
+  /** Nothing is routed any more, and no flow ends by what follows: they are left as they are, for the next daemon. */
+  'leave-gateway': [Record<string, never>, null];
   'set-nat': [{ settings: Partial<NatSettings> }, null];
   /** Ports of the host that are never handed out: what it listens on. */
   'set-reserved': [{ protocol: 'tcp' | 'udp'; ports: Uint16Array<ArrayBufferLike> }, null];

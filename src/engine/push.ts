@@ -3,8 +3,8 @@
  * number, asks the port's flags (rule A.1, step 12), and describes what passes in the transmit ring in a form the port takes.
  *
  *     unicast[port] ─┐
- *                    ├─ merge ─▶ filter ─▶ faults ─▶ captures ─┬─ merge datagrams (port with vnet header)  ─┐
- *     flood[bridge] ─┘                                         └─ segment, checksum (port without)         ─┴─▶ ring ─▶ kernel or port
+ *                    ├─ merge ─▶ filter ─▶ rate, faults ─▶ captures ─┬─ merge datagrams (port with vnet header)  ─┐
+ *     flood[bridge] ─┘                                               └─ segment, checksum (port without)         ─┴─▶ ring ─▶ kernel or port
  *
  * A port that cannot take more loses its own frames, counted; nobody waits for it (rule A.1, step 13).
  */
@@ -21,6 +21,7 @@ import * as vnet from '../wire/vnet-header.js';
 import type { Captures } from './captures.js';
 import { txCounterOf } from './errno-policy.js';
 import type { Ports } from './ports.js';
+import type { Rates } from './rates.js';
 
 /** Egress flag of each flood class, by class number. */
 const FLAG_OF_CLASS = new Int32Array(3);
@@ -35,6 +36,7 @@ export class Push {
   private readonly failures: Int32Array;
   private readonly table: PortTable;
   private readonly ports: Ports;
+  private readonly rates: Rates;
   private readonly counters: PortCounters;
   private readonly captures: Captures;
   private readonly order: Int32Array;
@@ -45,11 +47,20 @@ export class Push {
   private sink = -1;
   private sinkFrom = 0;
 
-  constructor(io: BurstIo, batchCapacity: number, table: PortTable, ports: Ports, counters: PortCounters, captures: Captures) {
+  constructor(
+    io: BurstIo,
+    batchCapacity: number,
+    table: PortTable,
+    ports: Ports,
+    rates: Rates,
+    counters: PortCounters,
+    captures: Captures,
+  ) {
     this.io = io;
     this.failures = new Int32Array(io.failures);
     this.table = table;
     this.ports = ports;
+    this.rates = rates;
     this.counters = counters;
     this.captures = captures;
     this.order = new Int32Array(batchCapacity);
@@ -81,13 +92,9 @@ export class Push {
         this.send(batch, port, unicast.head[port], -1, ring);
       }
     }
-    // A fault may owe delayed frames to a port that nothing else touches.
-    for (let index = 0; index < this.ports.faulty.length; index++) {
-      const port = this.ports.faulty[index];
-      if (this.visited[port] !== this.pass) {
-        this.send(batch, port, -1, -1, ring);
-      }
-    }
+    // A fault or a shaper may owe frames to a port that nothing else touches.
+    this.sendOwed(batch, this.ports.faulty, ring);
+    this.sendOwed(batch, this.rates.shaped, ring);
     if (ring.used > 0) {
       this.flush(ring);
     }
@@ -109,8 +116,22 @@ export class Push {
     ring.clear();
   }
 
+  private sendOwed(batch: Batch, ports: readonly number[], ring: Transmit): void {
+    for (let index = 0; index < ports.length; index++) {
+      const port = ports[index];
+      if (this.visited[port] !== this.pass) {
+        this.visited[port] = this.pass;
+        this.send(batch, port, -1, -1, ring);
+      }
+    }
+  }
+
   private send(batch: Batch, port: number, unicastHead: number, floodHead: number, ring: Transmit): void {
     let count = this.merge(batch, port, unicastHead, floodHead);
+    const shaper = this.rates.in[port];
+    if (shaper !== null) {
+      count = shaper.send(batch, this.order, count);
+    }
     const fault = this.ports.fault[port];
     if (fault !== null) {
       const before = fault.lostFrames;

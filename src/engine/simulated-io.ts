@@ -37,6 +37,7 @@ export class SimulatedIo implements BurstIo {
 
   receive(): number {
     this.columns[Status.now] = this.clock.micros();
+    this.columns[Status.passes]++;
     return 0;
   }
 

@@ -4,7 +4,7 @@
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { NoticeKind } from '../bridge/notices.js';
-import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, PORT_COUNTERS } from '../core/counters.js';
+import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, LOOP_COUNTERS, PORT_COUNTERS } from '../core/counters.js';
 import { loadBinding } from '../native/binding.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
@@ -22,6 +22,7 @@ export interface WorkerInput {
   portCounters: SharedArrayBuffer;
   bridgeCounters: SharedArrayBuffer;
   gatewayCounters: SharedArrayBuffer;
+  loopCounters: SharedArrayBuffer;
 }
 
 /** A command on its way to the engine. */
@@ -55,6 +56,7 @@ const engine = new Engine({
   portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
   bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),
   gatewayCounters: new Counters(GATEWAY_COUNTERS, 0, input.gatewayCounters),
+  loopCounters: new Counters(LOOP_COUNTERS, 0, input.loopCounters),
   onCaptured: (capture) => tell({ event: 'captured', capture }),
   onTick: () => {
     tellNotices();

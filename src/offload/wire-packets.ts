@@ -17,6 +17,19 @@ export function wirePackets(bytes: Uint8Array, at: number, length: number): numb
   return payload <= size ? 1 : Math.ceil(payload / size) | 0;
 }
 
+/** Bytes of all those packets, each with headers of its own. */
+export function wireBytes(bytes: Uint8Array, at: number, length: number): number {
+  const packets = wirePackets(bytes, at, length);
+  if (packets === 1) {
+    return length;
+  }
+  const header = at - vnet.HEADER_BYTES;
+  const l4 = vnet.checksumStart(bytes, header);
+  const type = vnet.gsoType(bytes, header) & ~vnet.GsoType.ecn;
+  const headerBytes = type === vnet.GsoType.udpL4 ? udp.HEADER_BYTES : tcp.headerBytes(bytes, at + l4);
+  return length + (packets - 1) * (l4 + headerBytes);
+}
+
 /** Ethernet header and one VLAN tag: what K lets a frame have beyond the egress MTU, tagged or not (L40). */
 export const LINK_BYTES = 18;
 

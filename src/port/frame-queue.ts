@@ -114,6 +114,18 @@ export class FrameQueue {
     return frame;
   }
 
+  /** Takes the oldest frame of another queue. Returns the slot, or -1: it holds none, or there is no room here. */
+  takeOver(other: FrameQueue): number {
+    const length = other.length[other.first];
+    const slot = other.count === 0 ? -1 : this.push(length);
+    if (slot >= 0) {
+      const from = other.offset[other.first];
+      this.data.set(other.data.subarray(from, from + VNET_BYTES + length), this.offset[slot]);
+      other.shift();
+    }
+    return slot;
+  }
+
   /** Forgets the oldest frame. */
   shift(): void {
     this.count--;
