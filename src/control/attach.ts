@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { DEFAULT_PORT_FLAGS, type FaultSettings, type PortSettings, type PortSpec } from '../engine/protocol.js';
+import { findLink } from '../netlink/link.js';
 import { CaptureFile } from '../port/capture-file.js';
 import { PcapError } from '../port/pcap-reader.js';
 import { loadReplay } from '../port/replay-frames.js';
@@ -11,36 +12,56 @@ import { makeContainerPort, openNetns, setInterfaceMtu } from './container-port.
 import { type ControlContext, portAt, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { defined } from './defined.js';
+import { interfaceAlias } from './interface-alias.js';
+import { checkAddresses, checkRoutes } from './interface-config.js';
 import { findUsableInterface, openInterface } from './interface-port.js';
+import { makeLentPort } from './lent-port.js';
 import { checkInterface, checkPortName, checkRange, FAULT_MICROS, FAULT_SEED, MAC_LIMIT, MTU, stationMac } from './limits.js';
 import type { AttachPort } from './model.js';
+import { changedRates } from './rates.js';
+import type { Reattached } from './reattach.js';
 import { type BridgeRecord, FRESH_INTERFACE, macText, NO_RATES, type PortRecord, portFlags, sameMac } from './records.js';
 import { addressOf } from './routing.js';
+import { type OpenTap, setPersistent } from './tap.js';
 import type { Undo } from './undo.js';
 
 const SOURCES = ['netns', 'pid', 'iface', 'capture', 'replay', 'lent'] as const;
 const NO_ADDRESS_HINT = 'leave --ip out, or make the bridge with --subnet';
 
+/** What a port had before a crash. */
+export interface RestoredPort {
+  /** A reserved one; -1: any. */
+  number: number;
+  /** The namespace it must be, 'device:inode'; null: any. */
+  identity: string | null;
+  /** Where its engine moved a lent one to. */
+  sandbox: string | null;
+  /** Its interface; null: it has to be made, or opened, anew. */
+  tap: Reattached | null;
+}
+
 /**
- * @param identity the namespace it must be ('device:inode'), when a port is restored; null: any
+ * @param restored null: a new port
  * @throws ControlError or SystemError; what was made until then is undone by `undo`
  */
 export async function attachPort(
   context: ControlContext,
   bridge: BridgeRecord,
   request: AttachPort,
-  identity: string | null,
+  restored: RestoredPort | null,
   undo: Undo,
 ): Promise<PortRecord> {
   const port = newRecord(bridge, request);
   chooseAddresses(bridge, request, port);
   // A restored port keeps what was chosen for it, whatever the host has at present.
-  if (identity === null) context.gateway.checkPortEgress(bridge, port, port.egressAddress);
-  port.number = context.portNumbers.take();
+  if (restored === null) context.gateway.checkPortEgress(bridge, port, port.egressAddress);
+  port.number = restored !== null && restored.number >= 0 ? restored.number : context.portNumbers.take();
   if (port.number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
   undo.add(() => context.portNumbers.free(port.number));
 
-  if (port.kind === 'tap') openContainer(context, bridge, request, port, identity, undo);
+  if (restored?.tap) takeBack(port, request, restored.tap, restored.sandbox);
+  else if (port.lent) openLent(context, bridge, request, port, undo);
+  else if (port.kind === 'tap') openContainer(context, bridge, request, port, restored?.identity ?? null, undo);
   if (port.kind === 'packet') openHostInterface(context, bridge, request, port, undo);
   const spec = port.file === null ? descriptorSpec(port) : await openFile(context, port, undo);
 
@@ -52,6 +73,7 @@ export async function attachPort(
   undo.add(() => forget(context, bridge, port));
   await context.gateway.portAdded(bridge, port);
   save(context);
+  keepInterface(context, port);
   return port;
 }
 
@@ -73,9 +95,18 @@ export async function detachPort(context: ControlContext, bridge: BridgeRecord, 
   bridge.neighbors = bridge.neighbors.filter((entry) => !dies(entry.mac));
 }
 
-/** Closes the descriptors of a port; the last one of a TAP takes the interface with it. */
-export async function closePort({ binding }: ControlContext, port: PortRecord): Promise<void> {
+/** Lets the interface of a port outlive this process, once the record on disk has the port. Without a record nothing does. @throws SystemError */
+export function keepInterface({ binding, store }: ControlContext, port: PortRecord): void {
+  if (store !== null && (port.kind === 'tap' || port.kind === 'host')) setPersistent(binding, port.descriptor, true);
+}
+
+/**
+ * Closes the descriptors of a port; the last one of a TAP takes the interface with it.
+ * @param keep the interface stays, for the next daemon
+ */
+export async function closePort({ binding }: ControlContext, port: PortRecord, keep = false): Promise<void> {
   if (port.descriptor < 0) return;
+  if (!keep && (port.kind === 'tap' || port.kind === 'host')) setPersistent(binding, port.descriptor, false);
   const open = [port.descriptor, ...port.queues];
   // Before anything is awaited: the numbers are not ours any more.
   port.descriptor = -1;
@@ -101,7 +132,7 @@ export function engineSettings(bridge: BridgeRecord, port: PortRecord, spec = de
 
 /**
  * Changes the MTU of a TAP in its namespace; of other ports only what the bridge sends there.
- * @throws ControlError when the namespace cannot be reached any more
+ * @throws ControlError, SystemError when the interface is gone
  */
 export function setPortMtu(context: ControlContext, bridge: BridgeRecord, port: PortRecord, mtu: number): void {
   checkRange('the MTU', mtu, MTU);
@@ -113,19 +144,16 @@ export function setPortMtu(context: ControlContext, bridge: BridgeRecord, port: 
     );
   }
   if (port.kind !== 'tap') return;
-  const netns = openNetns(context.binding, { netns: port.netns ?? undefined, pid: port.pid ?? undefined });
-  try {
-    if (netns.identity !== port.identity) {
-      throw new ControlError(
-        'not-found',
-        `${netns.label} is another namespace than the one ${port.name} is in`,
-        'detach and attach the port',
-      );
-    }
-    setInterfaceMtu(context.binding, netns, port.interface as string, mtu);
-  } finally {
-    netns.close();
-  }
+  setInterfaceMtu(context.binding, port.descriptor, mtu);
+}
+
+/** Notes where a lent interface is: the engine that moves it does so before or after it tells. */
+export function placePort(context: ControlContext, port: PortRecord, sandbox: string | null): void {
+  if (sandbox !== port.netns) port.identity = null;
+  port.netns = sandbox;
+  // In a sandbox it has an index of its own, which may be another interface's here.
+  port.index = sandbox === null ? (findLink(context.netlink, port.interface as string)?.index ?? -1) : -1;
+  port.presentName = null;
 }
 
 export function checkFaults(faults: FaultSettings): void {
@@ -160,6 +188,7 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
   const mtu = request.mtu ?? bridge.mtu;
   checkRange('the MTU', mtu, MTU);
   checkRange('the MAC limit', request.macLimit ?? 0, MAC_LIMIT);
+  checkInterfaceConfig(request);
   if (request.faults !== undefined) checkFaults(request.faults);
   const source = given[0];
   return {
@@ -173,6 +202,8 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     pid: request.pid ?? null,
     container: request.container ?? null,
     lent: source === 'lent',
+    addresses: [...(request.addresses ?? [])],
+    routes: request.routes ?? null,
     identity: null,
     file: request.capture ?? request.replay ?? null,
     mac: null,
@@ -182,15 +213,33 @@ function newRecord(bridge: BridgeRecord, request: AttachPort): PortRecord {
     flags: { ...DEFAULT_PORT_FLAGS, ...defined(request.flags ?? {}) },
     macLimit: request.macLimit ?? 0,
     faults: request.faults ?? null,
-    rates: { ...NO_RATES, ...defined(request.rates ?? {}) },
+    rates: changedRates(NO_RATES, request.rates ?? {}),
     egressAddress: addressOf(request.egressAddress ?? null),
     offloads: false,
     udpSegmentation: false,
     descriptor: -1,
+    held: false,
     queues: [],
     writer: null,
     ...FRESH_INTERFACE,
   };
+}
+
+/** Only what is made in a container is configured from here. @throws ControlError */
+function checkInterfaceConfig({ addresses = [], routes = [], netns, pid, lent, ifname }: AttachPort): void {
+  if (lent !== undefined && ifname !== undefined) {
+    throw new ControlError(
+      'invalid',
+      'a lent interface is named by whoever moves it',
+      'leave the name inside of the container out',
+    );
+  }
+  if (addresses.length + routes.length === 0) return;
+  if (netns === undefined && pid === undefined) {
+    throw new ControlError('invalid', 'further addresses and routes are for ports in a namespace', 'leave them out');
+  }
+  checkAddresses(addresses);
+  checkRoutes(routes);
 }
 
 function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRecord): void {
@@ -205,6 +254,7 @@ function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRe
       'add --mac, or leave --ip out',
     );
   }
+  if (request.ip !== undefined) port.ip = chooseIp(bridge, request.ip);
   if (request.mac !== undefined) {
     port.mac = stationMac(request.mac);
     const owner = [bridge.host, ...bridge.ports.values()].find(
@@ -213,16 +263,23 @@ function chooseAddresses(bridge: BridgeRecord, request: AttachPort, port: PortRe
     if (owner !== undefined)
       throw new ControlError('conflict', `${request.mac} is the MAC of port ${owner.name}`, 'choose another one');
   } else if (port.kind === 'tap') {
-    port.mac = freshMac(bridge);
+    port.mac = freshMac(bridge, port.ip);
   }
-  if (request.ip !== undefined) port.ip = chooseIp(bridge, request.ip);
 }
 
-function freshMac(bridge: BridgeRecord): MacAddress {
-  for (;;) {
-    const mac = randomMac(Math.random);
-    if (![bridge.host, ...bridge.ports.values()].some((other) => other.mac !== null && sameMac(other.mac, mac))) return mac;
-  }
+/** The first two octets of Docker's, too: locally administered. */
+const MAC_OF_ADDRESS = 0x0242;
+
+/**
+ * Made of the address where there is one: whoever gets the address next has the MAC its neighbors still remember. Nothing would correct them, since
+ * the bridge answers ARP for a container and so keeps it from hearing who asks.
+ */
+function freshMac(bridge: BridgeRecord, ip: PortRecord['ip']): MacAddress {
+  const taken = (mac: MacAddress) =>
+    [bridge.host, ...bridge.ports.values()].some((other) => other.mac !== null && sameMac(other.mac, mac));
+  let mac = ip === null ? randomMac(Math.random) : { high: MAC_OF_ADDRESS, low: ip.address };
+  while (taken(mac)) mac = randomMac(Math.random);
+  return mac;
 }
 
 function chooseIp(bridge: BridgeRecord, text: string): { address: number; prefix: number } {
@@ -263,17 +320,44 @@ function openContainer(
     }
     const gateway = bridge.pool === null ? null : bridge.pool.gateway;
     const threads = context.engine.threads ?? 1;
-    const spec = { ifname, mac: macText(port.mac as never), mtu: port.mtu, ip: port.ip, gateway, threads };
+    const { mtu, ip, addresses, routes } = port;
+    const alias = interfaceAlias(context.instance, bridge.name, port.name);
+    const spec = { ifname, mac: macText(port.mac as never), mtu, alias, ip, addresses, gateway, routes, threads };
     const made = makeContainerPort(context.binding, context.netlink, netns, undo, spec);
-    port.interface = ifname;
     port.identity = netns.identity;
-    port.descriptor = made.descriptor;
-    port.queues = made.queues;
-    port.udpSegmentation = made.udpSegmentation;
-    port.offloads = true;
+    takeTap(port, ifname, made);
   } finally {
     netns.close();
   }
+}
+
+/** An interface that was found again: nothing of it is changed. */
+function takeBack(port: PortRecord, request: AttachPort, tap: Reattached, sandbox: string | null): void {
+  const made = request.lent ?? request.ifname ?? 'eth0';
+  takeTap(port, made, tap);
+  if (tap.name !== made) port.presentName = tap.name;
+  if (port.lent) port.netns = sandbox;
+  port.identity = tap.identity;
+  port.index = tap.index;
+  port.held = tap.held;
+}
+
+function openLent(context: ControlContext, bridge: BridgeRecord, request: AttachPort, port: PortRecord, undo: Undo): void {
+  const name = request.lent as string;
+  checkInterface(name);
+  const alias = interfaceAlias(context.instance, bridge.name, port.name);
+  const spec = { name, mac: macText(port.mac as never), mtu: port.mtu, alias, threads: context.engine.threads ?? 1 };
+  const made = makeLentPort(context.binding, context.netlink, undo, spec);
+  port.index = made.index;
+  takeTap(port, name, made);
+}
+
+function takeTap(port: PortRecord, name: string, tap: OpenTap): void {
+  port.interface = name;
+  port.descriptor = tap.descriptor;
+  port.queues = tap.queues;
+  port.udpSegmentation = tap.udpSegmentation;
+  port.offloads = true;
 }
 
 function openHostInterface(

@@ -10,18 +10,32 @@ import { AddressPool } from './address-pool.js';
 import type { ControlContext } from './context.js';
 import { ControlError } from './control-error.js';
 import { makeHostPort } from './host-port.js';
+import { interfaceAlias } from './interface-alias.js';
 import { AGEING_SECONDS, checkBridgeName, checkRange, FDB_LIMIT, GROUP_FORWARD_MASK, MTU } from './limits.js';
 import type { ChangeBridge, CreateBridge } from './model.js';
 import { checkRulePorts } from './policy.js';
+import { whileBusy } from './reattach.js';
 import { type BridgeRecord, FRESH_INTERFACE, macText, NO_RATES, type PortRecord, portFlags } from './records.js';
 import { changedRouting, defaultRouting, goesOut, type Routing } from './routing.js';
 import type { Undo } from './undo.js';
 
-/** @param mac of the host port of a bridge that is restored; null: a new one */
+/** What a bridge had before a crash. */
+export interface RestoredBridge {
+  /** Of the host port. */
+  mac: MacAddress;
+  /** Reserved ones; -1: another daemon's record, any will do. */
+  number: number;
+  hostNumber: number;
+}
+
+/**
+ * Its host port is not yet kept beyond the process: that is for whoever has written the record (`keepInterface`).
+ * @param restored null: a new bridge
+ */
 export async function makeBridge(
   context: ControlContext,
   request: CreateBridge,
-  mac: MacAddress | null,
+  restored: RestoredBridge | null,
   undo: Undo,
 ): Promise<BridgeRecord> {
   const { name } = request;
@@ -31,11 +45,11 @@ export async function makeBridge(
   const mtu = request.mtu ?? MTU.default;
   checkRange('the MTU', mtu, MTU);
   checkSettings(request);
-  const pool = poolOf(context, request);
+  const pool = poolOf(context, request, restored !== null);
   const routing = changedRouting(defaultRouting(pool !== null), request, pool !== null);
   // What a restored bridge names may come later.
-  if (mac === null) context.gateway.checkRouting(routing, null);
-  const number = context.bridgeNumbers.take();
+  if (restored === null) context.gateway.checkRouting(routing, null);
+  const number = restored !== null && restored.number >= 0 ? restored.number : context.bridgeNumbers.take();
   if (number < 0) throw new ControlError('conflict', 'the engine has no room for another bridge', 'remove one');
   undo.add(() => context.bridgeNumbers.free(number));
 
@@ -43,7 +57,7 @@ export async function makeBridge(
     number,
     name,
     mtu,
-    mac: mac ?? randomMac(Math.random),
+    mac: restored?.mac ?? randomMac(Math.random),
     pool,
     settings: {
       ...DEFAULT_BRIDGE_SETTINGS,
@@ -62,7 +76,7 @@ export async function makeBridge(
   bridge.host.ip = pool === null ? null : { address: pool.gateway, prefix: pool.subnet.prefix };
   await context.engine.call('add-bridge', { bridge: number, settings: bridge.settings });
   undo.add(async () => void (await context.engine.call('remove-bridge', { bridge: number })));
-  await addHostPort(context, bridge, undo);
+  await addHostPort(context, bridge, undo, restored);
   return bridge;
 }
 
@@ -136,15 +150,23 @@ async function sendFlags(context: ControlContext, bridge: BridgeRecord): Promise
 }
 
 /** Makes the host port, also again when somebody deleted its interface: then under its number, which nobody else got, and it goes on counting. */
-export async function addHostPort(context: ControlContext, bridge: BridgeRecord, undo: Undo): Promise<void> {
+export async function addHostPort(
+  context: ControlContext,
+  bridge: BridgeRecord,
+  undo: Undo,
+  restored: RestoredBridge | null = null,
+): Promise<void> {
   const { host } = bridge;
   const again = host.number >= 0;
-  const number = again ? host.number : context.portNumbers.take();
+  const reserved = again ? host.number : (restored?.hostNumber ?? -1);
+  const number = reserved >= 0 ? reserved : context.portNumbers.take();
   if (number < 0) throw new ControlError('conflict', 'the engine has no room for another port', 'detach one');
   if (!again) undo.add(() => context.portNumbers.free(number));
   const threads = context.engine.threads ?? 1;
-  const spec = { name: bridge.name, mac: macText(bridge.mac), mtu: bridge.mtu, pool: bridge.pool, threads };
-  const made = makeHostPort(context.binding, context.netlink, undo, spec);
+  const { name, mtu, pool } = bridge;
+  const alias = interfaceAlias(context.instance, name, name);
+  const spec = { name, mac: macText(bridge.mac), mtu, alias, pool, threads, restored: restored !== null };
+  const made = await whileBusy(() => makeHostPort(context.binding, context.netlink, undo, spec));
   await context.engine.call('add-port', {
     port: number,
     keepCounters: again,
@@ -201,7 +223,8 @@ export function checkSettings(request: ChangeBridge): void {
   }
 }
 
-function poolOf(context: ControlContext, request: CreateBridge): AddressPool | null {
+/** @param restored it was there before a crash: then its host port, if that still is, was there before whoever overlaps it now */
+function poolOf(context: ControlContext, request: CreateBridge, restored: boolean): AddressPool | null {
   if (request.subnet === undefined) {
     if (request.gateway === undefined) return null;
     throw new ControlError('invalid', 'a gateway needs a subnet', 'add --subnet');
@@ -215,8 +238,15 @@ function poolOf(context: ControlContext, request: CreateBridge): AddressPool | n
   }
   for (const { family, address, prefix, index } of listAddresses(context.netlink)) {
     if (family === 'ipv4' && new Ipv4Cidr(parseIpv4(address), prefix).overlaps(pool.subnet)) {
-      const owner = findLink(context.netlink, index)?.name ?? `interface ${index}`;
+      const link = findLink(context.netlink, index);
+      // The host port of this bridge, from before a crash.
+      if (link?.name === request.name && link.kind === 'tun') continue;
+      const owner = link?.name ?? `interface ${index}`;
       const what = `the subnet ${pool.subnet} overlaps ${address}/${prefix} of the host's interface ${owner}`;
+      if (restored && findLink(context.netlink, request.name)?.kind === 'tun') {
+        context.log.warn({ bridge: request.name, interface: owner }, `bridge ${request.name} goes on, though ${what}`);
+        continue;
+      }
       throw new ControlError('conflict', what, 'choose another one');
     }
   }
@@ -235,6 +265,8 @@ function hostRecord(name: string, mtu: number): PortRecord {
     pid: null,
     container: null,
     lent: false,
+    addresses: [],
+    routes: null,
     identity: null,
     file: null,
     mac: null,
@@ -249,6 +281,7 @@ function hostRecord(name: string, mtu: number): PortRecord {
     offloads: true,
     udpSegmentation: false,
     descriptor: -1,
+    held: false,
     queues: [],
     writer: null,
     ...FRESH_INTERFACE,

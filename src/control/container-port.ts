@@ -4,24 +4,21 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import type { Binding } from '../native/binding.js';
-import { addAddress } from '../netlink/address.js';
+import type { Binding, Descriptor } from '../native/binding.js';
+import { check } from '../native/system-error.js';
 import { findLink, getLink, moveLink, setLink } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
 import { Netns } from '../netlink/netns.js';
-import { addRoute, listRoutes } from '../netlink/route.js';
-import { formatIpv4 } from '../wire/ipv4-address.js';
 import { ControlError, orRefuse } from './control-error.js';
+import { configure, type InterfaceConfig } from './interface-config.js';
 import { type OpenTap, openTap, QUEUE_FRAMES } from './tap.js';
 import type { Undo } from './undo.js';
 
-export interface ContainerPortSpec {
+export interface ContainerPortSpec extends InterfaceConfig {
   ifname: string;
   mac: string;
   mtu: number;
-  ip: { address: number; prefix: number } | null;
-  /** int32, or null for no default route. */
-  gateway: number | null;
+  alias: string;
   /** Engine threads that are to read it. */
   threads: number;
 }
@@ -56,31 +53,28 @@ export function makeContainerPort(binding: Binding, here: Netlink, netns: Netns,
     const tap = openTap(binding, temporary, spec.threads);
     for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
     const { index } = getLink(here, temporary);
-    setLink(here, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES });
+    setLink(here, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES, alias: spec.alias });
     moveLink(here, index, netns.descriptor, spec.ifname, there);
-    configure(there, spec);
+    configure(there, spec.ifname, spec);
     return tap;
   } finally {
     there.close();
   }
 }
 
-/** @throws SystemError ENODEV when it was renamed or removed there */
-export function setInterfaceMtu(binding: Binding, netns: Netns, name: string, mtu: number): void {
-  const there = Netlink.open(binding, netns.descriptor);
+/** Of a TAP, wherever it was moved and whatever it is called there. @throws SystemError EBADFD when it is gone */
+export function setInterfaceMtu(binding: Binding, tap: Descriptor, mtu: number): void {
+  const name = binding.tapName(tap);
+  if (typeof name === 'number') check(name, 'tapName', '');
+  const netns = check(binding.tapNetns(tap), 'tapNetns', String(name));
   try {
-    setLink(there, getLink(there, name).index, { mtu });
+    const there = Netlink.open(binding, netns);
+    try {
+      setLink(there, getLink(there, String(name)).index, { mtu });
+    } finally {
+      there.close();
+    }
   } finally {
-    there.close();
+    binding.closeDescriptor(netns);
   }
-}
-
-function configure(there: Netlink, spec: ContainerPortSpec): void {
-  const { index } = getLink(there, spec.ifname);
-  if (spec.ip !== null) addAddress(there, index, formatIpv4(spec.ip.address), spec.ip.prefix);
-  setLink(there, index, { up: true });
-  if (spec.gateway === null || spec.ip === null) return;
-  // A container may have a way out already (a second network): that one stays.
-  const hasDefault = listRoutes(there).some((route) => route.prefix === 0 && route.destination === '0.0.0.0');
-  if (!hasDefault) addRoute(there, { destination: 'default', gateway: formatIpv4(spec.gateway), index });
 }

@@ -24,9 +24,13 @@ export interface ControlContext {
   readonly here: string;
   readonly changes: HostChanges;
   readonly store: StateStore | null;
+  /** What the aliases of its interfaces begin with (interface-alias.ts). */
+  readonly instance: string;
   readonly bridgeNumbers: Numbers;
   readonly portNumbers: Numbers;
   readonly bridges: Map<string, BridgeRecord>;
+  /** What the record goes on saying while it is being restored: what was not looked at yet must not be forgotten by a crash. null: what there is. */
+  restoring: SavedBridge[] | null;
   /** Running ones, by number. */
   readonly captures: Map<number, CaptureSession>;
   /** Host ports among them. */
@@ -35,29 +39,64 @@ export interface ControlContext {
   gateway: Gateway;
 }
 
-/** @throws ControlError not-found, with the names there are */
+/**
+ * A bridge by its own name, which wins; else by what an engine calls it: the name or the id of its network, or a beginning of the id.
+ * @throws ControlError not-found, with the names there are; conflict when an engine's name means several
+ */
 export function bridgeOf(context: ControlContext, name: string): BridgeRecord {
-  const bridge = context.bridges.get(name);
-  if (bridge === undefined) {
-    const names = [...context.bridges.keys()];
-    const hint = names.length === 0 ? `make it: tapbridge create ${name}` : `there are: ${names.join(', ')}`;
-    throw new ControlError('not-found', `no such bridge: ${name}`, hint);
-  }
-  return bridge;
+  const bridges = [...context.bridges.values()];
+  const bridge = context.bridges.get(name) ?? onlyOne(bridges, name, ({ network }) => network, 'network');
+  if (bridge !== undefined) return bridge;
+  const names = bridges.slice(0, SHOWN_NAMES).map((each) => withName(each.name, each.network));
+  const hint = names.length === 0 ? `make it: tapbridge create ${name}` : `there are: ${names.join(', ')}`;
+  throw new ControlError('not-found', `no such bridge: ${name}`, hint);
 }
 
-/** A port by name; the host port goes by the bridge's. @throws ControlError not-found, with the names there are */
+/**
+ * A port by its own name, which wins; else by the name or the id of its container, or a beginning of the id. The host port goes by the bridge's
+ * name.
+ * @throws ControlError not-found, with the names there are; conflict when a container has several ports
+ */
 export function portOf(bridge: BridgeRecord, name: string): PortRecord {
-  const port = name === bridge.name ? bridge.host : bridge.ports.get(name);
-  if (port === undefined) {
-    const names = [bridge.name, ...bridge.ports.keys()];
-    throw new ControlError(
-      'not-found',
-      `bridge ${bridge.name} has no port ${name}`,
-      `there are: ${names.slice(0, 20).join(', ')}`,
-    );
+  const own = name === bridge.name ? bridge.host : bridge.ports.get(name);
+  const port = own ?? onlyOne([...bridge.ports.values()], name, ({ container }) => container, 'container');
+  if (port !== undefined) return port;
+  const names = [bridge.name, ...[...bridge.ports.values()].map((each) => withName(each.name, each.container))];
+  const hint = `there are: ${names.slice(0, SHOWN_NAMES).join(', ')}`;
+  throw new ControlError('not-found', `bridge ${bridge.name} has no port ${name}`, hint);
+}
+
+const SHOWN_NAMES = 20;
+/** Shorter ones may mean anybody; engines print 12 digits. */
+const SHORTEST_ID = 12;
+
+interface Label {
+  id: string;
+  name: string | null;
+}
+
+/** 'tb-4f1c (mynet)': its own name, and what an engine calls it. */
+export function withName(name: string, label: Label | null): string {
+  return label?.name ? `${name} (${label.name})` : name;
+}
+
+function onlyOne<T extends { name: string }>(
+  all: readonly T[],
+  name: string,
+  labelOf: (each: T) => Label | null,
+  what: string,
+): T | undefined {
+  const isMeant = (each: T): boolean => {
+    const label = labelOf(each);
+    if (label === null) return false;
+    return label.name === name || label.id === name || (name.length >= SHORTEST_ID && label.id.startsWith(name));
+  };
+  const meant = all.filter(isMeant);
+  if (meant.length > 1) {
+    const names = meant.map((each) => each.name).join(', ');
+    throw new ControlError('conflict', `several have the ${what} ${name}: ${names}`, 'say which by its own name');
   }
-  return port;
+  return meant[0];
 }
 
 /** What an interface of the host is to a bridge already, as the end of a sentence. */
@@ -71,7 +110,8 @@ export function portAt(context: ControlContext, index: number): string | undefin
 
 /** Writes the record of what there is. */
 export function save(context: ControlContext): void {
-  context.store?.save([...context.bridges.values()].map(savedBridge), context.changes.list);
+  const bridges = context.restoring ?? [...context.bridges.values()].map(savedBridge);
+  context.store?.save(bridges, context.changes.list, context.gateway.savedUplinks());
 }
 
 function savedBridge(bridge: BridgeRecord): SavedBridge {
@@ -98,6 +138,7 @@ function savedBridge(bridge: BridgeRecord): SavedBridge {
     fdb: bridge.fdb.map(({ mac, vlan, port }) => ({ mac: macText(mac), vlan, port })),
     neighbors: bridge.neighbors.map(({ ip, mac }) => ({ ip: formatIpv4(ip), mac: macText(mac) })),
     number: bridge.number,
+    hostNumber: bridge.host.number,
     network: bridge.network,
   };
 }
@@ -123,6 +164,8 @@ function savedPort(port: PortRecord): SavedPort {
     number: port.number,
     container: port.container,
     lent: port.lent,
+    addresses: [...port.addresses],
+    routes: port.routes === null ? null : port.routes.map((route) => ({ ...route })),
     rates: port.rates,
   };
 }

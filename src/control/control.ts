@@ -7,15 +7,16 @@
  *
  * Invariants: changes happen one after the other; a change happens wholly or not at all (undo.ts); what is made here is removed by `close`, what
  * is changed on the host is put back, what was there before stays. The record on disk says after each change what there is.
- * After a crash `start` first puts back what was changed on the host, then makes the bridges anew and attaches again what still has its
- * namespace or interface, under the same names and addresses; TAPs die with the process that made them.
+ * With a record on disk the interfaces of containers and the host outlive the process (persistent TAPs): after a crash `start` opens them again where they
+ * are (restore.ts), under the same names, numbers and addresses, and makes anew or drops the rest. `close` can leave them, too.
  * Limits: 256 bridges; ports as the engine was started with (1,024), host ports among them.
  */
+import { isAbsolute } from 'node:path';
 import { DEFAULT_MAX_PORTS, type FlowFilter, MAX_BRIDGES } from '../engine/protocol.js';
 import type { Binding } from '../native/binding.js';
 import { Netlink } from '../netlink/netlink.js';
 import { Netns } from '../netlink/netns.js';
-import { attachPort, checkFaults, closePort, detachPort, setPortMtu } from './attach.js';
+import { attachPort, checkFaults, detachPort, keepInterface, placePort, setPortMtu } from './attach.js';
 import { changeBridge, joinBridge, makeBridge } from './bridges.js';
 import { CaptureSession } from './capture-session.js';
 import { bridgeOf, type ControlContext, portOf, save } from './context.js';
@@ -25,7 +26,9 @@ import { onEngineEvent } from './engine-events.js';
 import type { EngineLink } from './engine-link.js';
 import { checkState, flowFilter, flushFlows, listFlows } from './flows.js';
 import { Gateway } from './gateway.js';
+import { checkHealth } from './health.js';
 import { HostChanges } from './host-changes.js';
+import { newInstance } from './interface-alias.js';
 import { lookAtInterfaces } from './interface-status.js';
 import { checkRange, MAC_LIMIT, SNAP_LENGTH } from './limits.js';
 import { type Log, reasonOf, SILENT } from './log.js';
@@ -38,6 +41,7 @@ import type {
   CaptureOptions,
   ChangeBridge,
   ChangePort,
+  ContainerInfo,
   CountersInfo,
   CreateBridge,
   FdbInfo,
@@ -45,22 +49,28 @@ import type {
   FlowInfo,
   FlowQuery,
   GatewayInfo,
+  HealthCheck,
   NeighborInfo,
+  NetworkInfo,
   PortInfo,
   PublishInfo,
   RemovePublish,
   UplinkInfo,
 } from './model.js';
+import { NamespaceWatch } from './namespace-watch.js';
 import { checkNatOptions, DEFAULT_NAT_OPTIONS, type NatOptions } from './nat-options.js';
 import { Numbers } from './numbers.js';
 import { PortWatch } from './port-watch.js';
 import { publishInfo, publishText } from './publishes.js';
-import { type BridgeRecord, bridgeInfo, type PortRecord, portFlags, portInfo } from './records.js';
+import { changedRates } from './rates.js';
+import { bridgeInfo, portFlags, portInfo } from './records.js';
 import { restore } from './restore.js';
 import { addressOf } from './routing.js';
 import { Serial } from './serial.js';
 import type { StateStore } from './state-store.js';
 import * as tables from './tables.js';
+import { drop, leave, takeDown } from './take-down.js';
+import { type Telemetry, TelemetryReader } from './telemetry.js';
 import { allOrNothing, type Undo } from './undo.js';
 
 const MAX_CAPTURES = 16;
@@ -72,6 +82,8 @@ export interface ControlOptions {
   log?: Log;
   /** Absent: nothing is kept on disk. */
   store?: StateStore | null;
+  /** Where the flows of the gateway outlive the daemon (flow-file.ts); absent: nowhere. */
+  flowFile?: string | null;
   /** What the engine was started with. */
   maxPorts?: number;
   /** Those absent are `DEFAULT_NAT_OPTIONS`. */
@@ -82,20 +94,25 @@ export class Control {
   private readonly context: ControlContext;
   private readonly serial = new Serial();
   private readonly watch: PortWatch;
+  private readonly namespaces: NamespaceWatch;
+  private readonly telemetryReader: TelemetryReader;
   private readonly captureNumbers = new Numbers(MAX_CAPTURES);
   private closing = false;
 
   private constructor(options: ControlOptions) {
     const { binding, engine, log = SILENT, store = null, maxPorts = DEFAULT_MAX_PORTS } = options;
     const netlink = Netlink.open(binding);
+    const instance = store?.instance ?? newInstance();
     this.context = {
       binding,
       engine,
       log,
       netlink,
       here: identityOfHere(binding),
-      changes: new HostChanges(netlink, log),
+      changes: new HostChanges(netlink, log, instance),
       store,
+      instance,
+      restoring: null,
       bridgeNumbers: new Numbers(MAX_BRIDGES),
       portNumbers: new Numbers(maxPorts),
       bridges: new Map(),
@@ -105,8 +122,10 @@ export class Control {
     };
     const nat = { ...DEFAULT_NAT_OPTIONS, ...options.nat };
     checkNatOptions(nat);
-    this.context.gateway = new Gateway(this.context, this.serial, nat);
+    this.context.gateway = new Gateway(this.context, this.serial, nat, options.flowFile ?? null);
     this.watch = new PortWatch(this.context, this.serial);
+    this.namespaces = new NamespaceWatch(this.context, this.serial);
+    this.telemetryReader = new TelemetryReader(this.context);
     engine.onEvent((event) => onEngineEvent(this.context, this.watch, event));
   }
 
@@ -115,7 +134,9 @@ export class Control {
     const control = new Control(options);
     if (options.store) {
       const saved = options.store.load(control.context.log);
-      await restore(control.context, (attempt) => control.change(attempt), saved);
+      const onFailed = (port: number, errno: number) => control.watch.failed(port, errno);
+      await restore(control.context, (attempt) => control.change(attempt), saved, onFailed);
+      control.namespaces.start();
     }
     return control;
   }
@@ -133,6 +154,7 @@ export class Control {
       const bridge = await makeBridge(this.context, request, null, undo);
       await joinBridge(this.context, bridge, true, undo);
       save(this.context);
+      keepInterface(this.context, bridge.host);
       this.context.log.info({ bridge: bridge.name, subnet: request.subnet }, `bridge ${bridge.name} created`);
       return bridgeInfo(bridge);
     });
@@ -149,7 +171,7 @@ export class Control {
 
   removeBridge(name: string): Promise<void> {
     return this.change(async () => {
-      await this.takeDown(bridgeOf(this.context, name));
+      await takeDown(this.context, bridgeOf(this.context, name));
       await this.context.gateway.update();
       save(this.context);
       this.context.log.info({ bridge: name }, `bridge ${name} removed`);
@@ -197,6 +219,7 @@ export class Control {
             ? null
             : { ...NO_FAULTS, ...port.faults, ...defined(request.faults) };
       if (faults !== null) checkFaults(faults);
+      const rates = changedRates(port.rates, request.rates ?? {});
       const egressAddress = request.egressAddress === undefined ? port.egressAddress : addressOf(request.egressAddress);
       if (request.egressAddress !== undefined) this.context.gateway.checkPortEgress(bridge, port, egressAddress);
       if (request.mtu !== undefined) setPortMtu(this.context, bridge, port, request.mtu);
@@ -206,6 +229,7 @@ export class Control {
         ...(request.mtu !== undefined && { mtu: request.mtu }),
         ...(request.macLimit !== undefined && { macLimit: request.macLimit }),
         ...(request.faults !== undefined && { faults }),
+        ...(request.rates !== undefined && { rates }),
       });
       Object.assign(port.flags, flags);
       if (egressAddress !== port.egressAddress) {
@@ -215,6 +239,7 @@ export class Control {
       port.mtu = request.mtu ?? port.mtu;
       port.macLimit = request.macLimit ?? port.macLimit;
       port.faults = faults;
+      port.rates = rates;
       save(this.context);
       lookAtInterfaces(this.context, [port]);
       return portInfo(bridge, port, this.context.engine.portCounters);
@@ -235,6 +260,39 @@ export class Control {
       await detachPort(this.context, bridge, port);
       save(this.context);
       this.context.log.info({ bridge: bridgeName, port: portName }, `port ${portName} detached from ${bridgeName}`);
+    });
+  }
+
+  /**
+   * Where an engine has moved, or is about to move, an interface that was lent to it (a sandbox's path); null: it is back, or about to come back.
+   * @throws ControlError for a port that is not lent, a path that is not absolute
+   */
+  place(bridgeName: string, portName: string, sandbox: string | null): Promise<void> {
+    return this.change(async () => {
+      const port = portOf(bridgeOf(this.context, bridgeName), portName);
+      if (!port.lent) throw new ControlError('invalid', `port ${portName} is not lent: its interface stays where it is`);
+      if (sandbox !== null && (!isAbsolute(sandbox) || sandbox.includes('\0'))) {
+        throw new ControlError('invalid', `${JSON.stringify(sandbox)} is no absolute path of a namespace`);
+      }
+      placePort(this.context, port, sandbox);
+      save(this.context);
+    });
+  }
+
+  /** Who is behind a port, learned later. */
+  setContainer(bridgeName: string, portName: string, container: ContainerInfo | null): Promise<void> {
+    return this.change(async () => {
+      const port = portOf(bridgeOf(this.context, bridgeName), portName);
+      port.container = container === null ? null : { ...container };
+      save(this.context);
+    });
+  }
+
+  /** What an engine calls a bridge, learned later. */
+  setNetwork(bridgeName: string, network: NetworkInfo | null): Promise<void> {
+    return this.change(async () => {
+      bridgeOf(this.context, bridgeName).network = network === null ? null : { ...network };
+      save(this.context);
     });
   }
 
@@ -317,6 +375,15 @@ export class Control {
     return this.context.gateway.info();
   }
 
+  /** What there is to measure. */
+  telemetry(): Promise<Telemetry> {
+    return this.telemetryReader.read();
+  }
+
+  health(): Promise<HealthCheck[]> {
+    return checkHealth(this.context, this.telemetryReader);
+  }
+
   counters(bridge: string): CountersInfo {
     return tables.countersOf(this.context, bridgeOf(this.context, bridge));
   }
@@ -349,19 +416,33 @@ export class Control {
 
   /**
    * Removes everything that was made and puts back what was changed on the host. With a dead engine (`engineFailed`) the kernel's side only.
+   * With `keep`, and where there is a record, all of it stays for the next daemon instead, which goes on with it.
    */
-  close(options: { engineFailed?: boolean } = {}): Promise<void> {
+  close(options: { engineFailed?: boolean; keep?: boolean } = {}): Promise<void> {
     return this.serial.run(async () => {
       if (this.closing) return;
       this.closing = true;
       this.watch.close();
+      this.namespaces.close();
       const { context } = this;
+      const { engineFailed = false } = options;
+      const keep = options.keep === true && context.store !== null;
       for (const session of [...this.context.captures.values()]) await session.end();
+      if (keep) save(context);
+      if (keep && !engineFailed) await context.gateway.leave().catch((error) => this.cannotUndo(error));
       for (const bridge of [...context.bridges.values()].reverse()) {
-        if (options.engineFailed === true) await this.drop([bridge.host, ...bridge.ports.values()]);
-        else await this.takeDown(bridge).catch((error) => this.cannotUndo(error));
+        const end = keep
+          ? leave(context, bridge, engineFailed)
+          : engineFailed
+            ? drop(context, bridge)
+            : takeDown(context, bridge);
+        await end.catch((error) => this.cannotUndo(error));
       }
-      await context.gateway.close(options.engineFailed === true).catch((error) => this.cannotUndo(error));
+      await context.gateway.close(engineFailed, keep).catch((error) => this.cannotUndo(error));
+      if (keep) {
+        context.netlink.close();
+        return;
+      }
       context.bridges.clear();
       context.ports.clear();
       save(context);
@@ -372,29 +453,6 @@ export class Control {
   private flowFilter(bridge: string, query: FlowQuery): FlowFilter {
     checkState(query.state);
     return flowFilter(bridgeOf(this.context, bridge), query);
-  }
-
-  private async takeDown(bridge: BridgeRecord): Promise<void> {
-    for (const session of [...this.context.captures.values()]) if (session.bridge === bridge.name) await session.end();
-    await Promise.all([...bridge.ports.values()].reverse().map((port) => detachPort(this.context, bridge, port)));
-    await this.context.gateway.bridgeLeaves(bridge);
-    await this.context.engine.call('remove-port', { port: bridge.host.number });
-    await closePort(this.context, bridge.host);
-    this.context.ports.delete(bridge.host.number);
-    this.context.portNumbers.free(bridge.host.number);
-    await this.context.engine.call('remove-bridge', { bridge: bridge.number });
-    this.context.bridgeNumbers.free(bridge.number);
-    this.context.bridges.delete(bridge.name);
-  }
-
-  /** Takes ports down whose engine is gone. */
-  private async drop(ports: readonly PortRecord[]): Promise<void> {
-    const { changes } = this.context;
-    await Promise.all(ports.map((port) => closePort(this.context, port)));
-    for (const { kind, interface: name, writer } of ports) {
-      if (kind === 'packet') changes.release(name as string);
-      await writer?.close();
-    }
   }
 
   private change<T>(attempt: (undo: Undo) => Promise<T>): Promise<T> {

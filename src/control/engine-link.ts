@@ -1,5 +1,5 @@
 /** What the control plane needs of the engine's threads (engine/engine-group), so that tests can stand in for them. */
-import type { BridgeCounter, CounterView, GatewayCounter, PortCounter } from '../core/counters.js';
+import type { BridgeCounter, CounterView, GatewayCounter, LoopCounter, PortCounter } from '../core/counters.js';
 import type { CommandAnswer, CommandArguments, CommandName, EngineEvent } from '../engine/protocol.js';
 
 export interface EngineLink {
@@ -9,6 +9,8 @@ export interface EngineLink {
   readonly bridgeCounters: CounterView<BridgeCounter>;
   /** Rows by zone: bridges by number, behind them (from MAX_BRIDGES on) the uplinks. */
   readonly gatewayCounters: CounterView<GatewayCounter>;
+  /** Of their loops, a row for each thread. */
+  readonly loop: CounterView<LoopCounter>;
   /** How many there are: a port needs a descriptor for each. Default 1. */
   readonly threads?: number;
 }

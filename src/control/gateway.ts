@@ -9,12 +9,15 @@
  * Invariants: `update` runs inside the queue of changes (serial.ts), so it sees a settled state; the engine's gateway is opened once, with the first
  * bridge that has a way out or is internal, and stays until the daemon ends; uplinks and their guards go with the last bridge that wants them, and with
  * it the looking at the host's network. A host with plain bridges only never gets there.
+ * After a crash `restore` comes first and `restored` last: in between the engine routes nothing, so no flow it took over is looked at before all there is
+ * to it (gateway/adoption.ts).
  * Limits: as the engine's: 16 uplinks; 1,024 rules of a bridge; 65,535 published ports.
  */
 import type { EngineEvent } from '../engine/protocol.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { type ControlContext, portAt, save } from './context.js';
 import { ControlError } from './control-error.js';
+import { FlowFile, removeFlowFile } from './flow-file.js';
 import { FlowWatch } from './flows.js';
 import { UplinkGuard } from './guard.js';
 import { guardRules } from './guard-rules.js';
@@ -29,6 +32,7 @@ import { Publishes } from './publishes.js';
 import type { BridgeRecord, PortRecord } from './records.js';
 import { gatewaySettings, goesOut, isRouted, namedUplinks, type Routing } from './routing.js';
 import type { Serial } from './serial.js';
+import type { SavedState, SavedUplink } from './state-store.js';
 import { Uplinks } from './uplinks.js';
 
 const RESERVED_MILLIS = 2000;
@@ -56,8 +60,13 @@ export class Gateway {
   private automatic: ReadonlySet<string> = new Set();
   private waiting = false;
   private closed = false;
+  /** The bridges of the record are being made again. */
+  private restoring = false;
+  /** Where flows outlive the daemon; null: nowhere. */
+  private readonly flowFile: string | null;
 
-  constructor(context: ControlContext, serial: Serial, options: NatOptions) {
+  constructor(context: ControlContext, serial: Serial, options: NatOptions, flowFile: string | null = null) {
+    this.flowFile = flowFile;
     this.context = context;
     this.serial = serial;
     this.options = options;
@@ -70,6 +79,31 @@ export class Gateway {
   /** The engine's gateway is open. */
   get isOpen(): boolean {
     return this.guard !== null;
+  }
+
+  /** Before anything of the record is made again: uplinks get the numbers they had, and flows they were of are taken over. */
+  restore(saved: SavedState): void {
+    this.restoring = true;
+    this.uplinks.restore(saved.uplinks);
+  }
+
+  /** All of the record that is still there is made again: flows of what is missing end, and the others go on. Only inside of a change. */
+  async restored(): Promise<void> {
+    this.restoring = false;
+    this.uplinks.restored();
+    if (this.isOpen) {
+      const { ended } = await this.context.engine.call('flows-restored', {});
+      if (ended > 0)
+        this.context.log.info({ ended }, `${ended} connections through the gateway ended: what they were of did not come back`);
+    } else if (this.flowFile !== null) {
+      removeFlowFile(this.flowFile, this.context.log);
+    }
+    this.context.changes.disinherit();
+  }
+
+  /** Numbers of the uplinks, for the record. */
+  savedUplinks(): SavedUplink[] {
+    return this.uplinks.saved();
   }
 
   /** What an interface is used for, as the end of a sentence. */
@@ -198,6 +232,19 @@ export class Gateway {
     else this.context.log.warn({ used, size }, `${table} is ${share} % full`);
   }
 
+  /** What keeps bridges from the outside they asked for, in a sentence; null: nothing. */
+  trouble(): string | null {
+    for (const bridge of [...this.context.bridges.values()].filter(goesOut)) {
+      const names = bridge.routing.uplink === 'auto' ? [...this.automatic] : namedUplinks(bridge.routing);
+      if (names.some((name) => this.uplinks.find(name)?.up === true)) continue;
+      const [first] = names;
+      const why =
+        first === undefined ? 'the host has no default route' : (this.uplinks.problemOf(first) ?? `${first} is down or missing`);
+      return `bridge ${bridge.name} has no way out: ${why}`;
+    }
+    return null;
+  }
+
   listUplinks(): UplinkInfo[] {
     return [...this.uplinks.values()].map((uplink) => this.uplinks.info(uplink, this.bridgesOf(uplink.name)));
   }
@@ -212,10 +259,24 @@ export class Gateway {
     return { filter, flows, flowLimit, mappings, mappingLimit, pools, timeouts };
   }
 
-  /** With a dead engine only what the kernel holds. */
-  async close(engineFailed: boolean): Promise<void> {
+  /** Before bridges are left to the next daemon: their flows are, too. */
+  async leave(): Promise<void> {
+    this.flowWatch.stop();
+    if (this.isOpen) await this.context.engine.call('leave-gateway', {});
+  }
+
+  /**
+   * With a dead engine only what the kernel holds.
+   * @param keep for the next daemon: listeners end, guards and flows stay
+   */
+  async close(engineFailed: boolean, keep = false): Promise<void> {
     this.closed = true;
     this.rest();
+    if (keep) {
+      this.publishes.drop();
+      this.uplinks.leave();
+      return;
+    }
     if (engineFailed) {
       this.publishes.drop();
       this.uplinks.drop();
@@ -224,18 +285,17 @@ export class Gateway {
       await this.uplinks.closeAll();
     }
     this.guard?.close();
+    if (this.flowFile !== null) removeFlowFile(this.flowFile, this.context.log);
   }
 
   private async open(): Promise<void> {
     if (this.guard !== null) return;
     const { binding, netlink, changes, log } = this.context;
-    const parts = { binding, netlink, changes, log, record: () => save(this.context) };
+    const lasting = this.flowFile !== null;
+    const parts = { binding, netlink, changes, log, lasting, record: () => save(this.context) };
     const guard = UplinkGuard.open(parts, this.options.guard);
-    const { flowLimit } = this.options;
     try {
-      const settings = natSettings(this.options, log);
-      const flowShare = shareOf(this.options);
-      await this.context.engine.call('open-gateway', { flowLimit, flowShare, guard: guard.map, settings });
+      await this.openEngine(guard.map);
     } catch (error) {
       guard.close();
       throw error;
@@ -243,6 +303,30 @@ export class Gateway {
     this.guard = guard;
     this.flowWatch.start();
     for (const { port } of this.context.ports.values()) if (port.egressAddress !== 0) await this.sendEgress(port);
+  }
+
+  private async openEngine(guard: number): Promise<void> {
+    const { log, engine, instance } = this.context;
+    const { flowLimit } = this.options;
+    const settings = { flowLimit, flowShare: shareOf(this.options), guard, settings: natSettings(this.options, log) };
+    const path = this.flowFile;
+    const file = path === null ? null : FlowFile.open({ path, limit: flowLimit, instance, adopt: this.restoring }, log);
+    if (file === null) {
+      await engine.call('open-gateway', settings);
+      return;
+    }
+    const { descriptor, at, adopt } = file;
+    try {
+      const { flows } = await engine.call('open-gateway', { ...settings, flowFile: { descriptor, at, adopt } });
+      if (flows > 0) log.info({ flows }, `${flows} connections through the gateway were taken over`);
+    } catch (error) {
+      const reason = reasonOf(error);
+      log.warn({ file: path, reason }, `connections through NAT will not survive a crash: ${reason}`);
+      removeFlowFile(path as string, log);
+      await engine.call('open-gateway', settings);
+    } finally {
+      file.close();
+    }
   }
 
   private wanted(network: Network, bridges: readonly BridgeRecord[]): Set<string> {
@@ -320,6 +404,8 @@ export class Gateway {
       await this.update().catch((error) => {
         this.context.log.error({ reason: reasonOf(error) }, 'cannot follow a change of the network');
       });
+      // Uplinks may have come and gone.
+      save(this.context);
     });
   }
 

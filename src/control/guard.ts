@@ -7,6 +7,10 @@
  *
  * The first two know single flows: the engine sets and clears bits in the map. The third knows ranges: `setRules` says which.
  *
+ * Where flows outlive the daemon (`lasting`) the second goes before the first: between a crash and the next daemon nobody but the classifier keeps the host's
+ * stack from the segments of connections it knows nothing of, and from resetting them. The next daemon puts its own program in that one's place
+ * (host-changes.ts), and only when its map has the ports of the flows it took over.
+ *
  * Invariants: the socket is filtered before the ingress is, so that no frame is lost to both; an uplink whose ingress cannot be guarded is refused,
  * because the host's stack would reset each translated connection (N60).
  */
@@ -17,7 +21,7 @@ import type { Netlink } from '../netlink/netlink.js';
 import { ClassicPlace, type ClassicRules, classicGuard } from './classic-guard.js';
 import { ControlError, orRefuse } from './control-error.js';
 import type { HostChanges } from './host-changes.js';
-import type { Log } from './log.js';
+import { type Log, reasonOf } from './log.js';
 import type { UplinkInfo } from './model.js';
 
 /** 'auto': eBPF where the kernel takes it, else classic. */
@@ -30,6 +34,8 @@ export interface GuardParts {
   netlink: Netlink;
   changes: HostChanges;
   log: Log;
+  /** What is attached stays in force when the daemon is killed. */
+  lasting: boolean;
   /** Writes the record of changes to disk. */
   record(): void;
 }
@@ -41,7 +47,6 @@ interface Attached {
   link: Descriptor | -1;
 }
 
-const NAME = 'tapbridge';
 const KERNEL_HINT = 'the kernel needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF ("modprobe sch_ingress cls_bpf")';
 
 export class UplinkGuard {
@@ -92,19 +97,21 @@ export class UplinkGuard {
     const what = `cannot keep translated traffic on ${name} from the host's own stack`;
     this.filter(name, sockets, what);
     const { index } = orRefuse('not-found', () => getLink(this.parts.netlink, name));
+    const attached = this.parts.lasting && this.map >= 0 ? this.last(name) : null;
+    if (attached !== null) return this.keep(name, sockets, attached);
     const link = this.map < 0 ? -1 : this.parts.binding.attachGuard(this.map, index, -1);
-    if (link >= 0) {
-      this.attached.set(name, { sockets, kind: 'ebpf', link });
-      return 'ebpf';
-    }
+    if (link >= 0) return this.keep(name, sockets, 'ebpf', link);
     try {
       this.classify(name, link);
     } catch (error) {
       throw new ControlError('failed', `${what}: ${error instanceof Error ? error.message : String(error)}`, KERNEL_HINT, error);
     }
-    const kind = this.map < 0 ? 'classic' : 'ebpf-tc';
-    this.attached.set(name, { sockets, kind, link: -1 });
-    return kind;
+    return this.keep(name, sockets, this.map < 0 ? 'classic' : 'ebpf-tc');
+  }
+
+  /** Lets only the gateway's frames into the sockets of an uplink whose ingress is still guarded by an earlier daemon; `attach` follows. @throws ControlError */
+  filterOnly(name: string, sockets: readonly Descriptor[]): void {
+    this.filter(name, sockets, `cannot use ${name} as an uplink`);
   }
 
   /** Gives the uplink back to the host whole. */
@@ -148,21 +155,44 @@ export class UplinkGuard {
     }
   }
 
-  /** @param refused why there is no tcx link, a negative errno */
+  private keep(name: string, sockets: readonly Descriptor[], kind: UplinkInfo['guard'], link: Descriptor | -1 = -1) {
+    this.attached.set(name, { sockets, kind, link });
+    return kind;
+  }
+
+  /** By a classifier, which outlives the daemon; null: the kernel has none. */
+  private last(name: string): 'ebpf-tc' | null {
+    try {
+      this.classify(name, 0);
+      return 'ebpf-tc';
+    } catch (error) {
+      const reason = reasonOf(error);
+      this.parts.log.warn(
+        { interface: name, reason },
+        `connections through ${name} will not survive a crash: no classifier (${reason})`,
+      );
+      return null;
+    }
+  }
+
+  /** @param refused why there is no tcx link, a negative errno; 0: none was tried */
   private classify(name: string, refused: number): void {
     const { binding, changes, log, record } = this.parts;
     if (this.map < 0) {
+      // Until the rules are known, those of the daemon before hold: the ranges are the same.
+      if (changes.inherits(name) && this.rules.addresses.length === 0) return;
       changes.classify(name, { classic: classicGuard(this.rules, ClassicPlace.ingress) }, record);
       return;
     }
-    log.info(
-      { interface: name, errno: errnoName(-refused) },
-      `no tcx link on ${name} (Linux 6.6): a classifier in clsact instead`,
-    );
+    if (refused !== 0)
+      log.info(
+        { interface: name, errno: errnoName(-refused) },
+        `no tcx link on ${name} (Linux 6.6): a classifier in clsact instead`,
+      );
     const descriptor = binding.guardProgram(this.map);
     if (descriptor < 0) throw new Error(`its program was refused (${errnoName(-descriptor)})`);
     try {
-      changes.classify(name, { descriptor, name: NAME }, record);
+      changes.classify(name, { descriptor, name: changes.classifierName }, record);
     } finally {
       binding.closeDescriptor(descriptor);
     }

@@ -9,6 +9,7 @@
  *
  * Limits: 4,096 connections and 1,024 UDP sessions for each publish.
  */
+import type { Descriptor } from '../native/binding.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { ControlError } from './control-error.js';
 import { whoHas } from './host-sockets.js';
@@ -29,6 +30,9 @@ export interface ListenerSpec {
   port: number;
 }
 
+/** What a socket is bound to, or a socket that is. */
+export type Place = { host: string; port: number } | { fd: Descriptor; port: number };
+
 /** One socket that listens. `close` ends it and all it serves, at once. */
 export interface Listening {
   close(): void;
@@ -44,15 +48,24 @@ export class HostListener {
     this.open = open;
   }
 
+  /** With sockets that are bound already, one for each port. @throws the system's error */
+  static adopt(spec: ListenerSpec, sockets: readonly Descriptor[]): Promise<HostListener> {
+    return HostListener.make(spec, (offset) => ({ fd: sockets[offset], port: spec.hostPort + offset }));
+  }
+
   /** @throws ControlError conflict, which says who has a port; not-found for an address the host does not have */
-  static async open(spec: ListenerSpec): Promise<HostListener> {
-    const open: Listening[] = [];
+  static open(spec: ListenerSpec): Promise<HostListener> {
     const host = formatIpv4(spec.hostAddress);
+    return HostListener.make(spec, (offset) => ({ host, port: spec.hostPort + offset }));
+  }
+
+  private static async make(spec: ListenerSpec, place: (offset: number) => Place): Promise<HostListener> {
+    const open: Listening[] = [];
     const container = formatIpv4(spec.address);
     const connections = { count: 0 };
     const sessions = new UdpSessions();
     const one = (offset: number) => {
-      const from = { host, port: spec.hostPort + offset };
+      const from = place(offset);
       const to = { host: container, port: spec.port + offset };
       return spec.protocol === 'tcp' ? listenTcp(from, to, connections) : listenUdp(from, to, sessions);
     };

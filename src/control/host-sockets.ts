@@ -4,7 +4,7 @@
  * Read from /proc/thread-self/net, which shows the namespace of the calling thread. The kernel lists listening TCP sockets before all others
  * (net/ipv4/tcp_ipv4.c, `tcp_seq_start`), so reading stops at the first that does not listen: a host with a million connections costs no more.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { readSysctl } from '../netlink/sysctl.js';
 
 const DIRECTORY = '/proc/thread-self/net';
@@ -14,6 +14,8 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_BYTES = 16 * 1024 * 1024;
 
 export interface HostSocket {
+  /** int32; 0: every address of the host. null: one of IPv6. */
+  address: number | null;
   port: number;
   inode: string;
 }
@@ -37,10 +39,18 @@ export function parseSockets(text: string, protocol: 'tcp' | 'udp'): HostSocket[
     const fields = line.trim().split(/\s+/);
     if (fields.length < 10) continue;
     if (protocol === 'tcp' && fields[3] !== LISTEN) break;
-    const port = Number.parseInt(fields[1].slice(fields[1].lastIndexOf(':') + 1), 16);
-    if (port > 0) sockets.push({ port, inode: fields[9] });
+    const [address, portText] = fields[1].split(':');
+    const port = Number.parseInt(portText, 16);
+    if (port > 0) sockets.push({ address: addressOf(address), port, inode: fields[9] });
   }
   return sockets;
+}
+
+/** Words of 32 bits as the processor reads them, little-endian wherever this runs: 127.0.0.1 is 0100007F. */
+function addressOf(digits: string): number | null {
+  if (/^0+$/.test(digits)) return 0;
+  const isIpv4 = digits.length === 8 || digits.startsWith('0000000000000000FFFF0000');
+  return isIpv4 ? Buffer.from(digits.slice(-8), 'hex').readInt32LE() : null;
 }
 
 /** 'nginx (process 123)', or 'another process' where it cannot be seen. For error messages: it looks at every process. */
@@ -64,6 +74,19 @@ export function whoHas(protocol: 'tcp' | 'udp', port: number): string {
 export function ephemeralPorts(): [number, number] {
   const [first, last] = readSysctl('net/ipv4/ip_local_port_range').split(/\s+/).map(Number);
   return [first, last];
+}
+
+/** Where sockets with these inodes are open in processes of that program, run by root: process and descriptor by inode. */
+export function descriptorsOf(program: string, inodes: ReadonlySet<string>): Map<string, { pid: number; descriptor: number }> {
+  const found = new Map<string, { pid: number; descriptor: number }>();
+  for (const pid of entries('/proc').filter((name) => /^[0-9]+$/.test(name))) {
+    if (readText(`/proc/${pid}/comm`).trim() !== program || ownerOf(`/proc/${pid}`) !== 0) continue;
+    for (const each of entries(`/proc/${pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${each}`))?.[1];
+      if (inode !== undefined && inodes.has(inode)) found.set(inode, { pid: Number(pid), descriptor: Number(each) });
+    }
+  }
+  return found;
 }
 
 function readTable(name: string, listening: boolean): string {
@@ -111,6 +134,10 @@ function link(path: string): string {
   } catch {
     return '';
   }
+}
+
+function ownerOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.uid ?? -1;
 }
 
 function readText(path: string): string {

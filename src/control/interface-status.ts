@@ -1,16 +1,17 @@
 /**
- * What only the kernel knows of a port's interface: whether its owner has set it down, and what its own queue dropped because the engine did not
- * read it in time. Asked when somebody looks, never in between.
+ * What only the kernel knows of a port's interface: what its owner calls it, whether its owner has set it down, and what its own queue dropped because
+ * the engine did not read it in time. Asked when somebody looks, never in between.
  *
  *     host port          the daemon's own conversation
- *     tap                one conversation per namespace and look, closed before this returns: an open one would keep the namespace alive
+ *     tap                one conversation per namespace and look, closed before this returns: an open one would keep the namespace alive. The way
+ *                        there is the descriptor's: names, processes and places told by an engine may lead elsewhere by now
  *     packet             port-watch.ts follows its interface
  *
- * What cannot be asked (a namespace that ended, a process that did, an interface that somebody moved) keeps what was last seen.
+ * What cannot be asked (a namespace that ended) keeps what was last seen.
  */
+import { fstatSync } from 'node:fs';
 import { findLink } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
-import { openNetns } from './container-port.js';
 import type { ControlContext } from './context.js';
 import { reasonOf } from './log.js';
 import { FRESH_INTERFACE, type PortRecord } from './records.js';
@@ -18,18 +19,20 @@ import { FRESH_INTERFACE, type PortRecord } from './records.js';
 /** A link takes 1.5 KB; a listing of a thousand namespaces should not leave 64 MiB of buffers behind. */
 const REPLY_BYTES = 4096;
 
-/** Brings `interfaceUp` and `queueDrops` of these ports up to date. Never throws. */
+/** Brings `presentName`, `interfaceUp` and `queueDrops` of these ports up to date. Never throws. */
 export function lookAtInterfaces(context: ControlContext, ports: readonly PortRecord[]): void {
   const namespaces = new Map<string, PortRecord[]>();
   for (const port of ports) {
     if (port.kind === 'host') look(context, context.netlink, port);
-    if (port.kind !== 'tap' || port.identity === null) continue;
-    const others = namespaces.get(port.identity);
-    if (others === undefined) namespaces.set(port.identity, [port]);
+    if (port.kind !== 'tap') continue;
+    const identity = identityOfTap(context, port);
+    if (identity === undefined) continue;
+    const others = namespaces.get(identity);
+    if (others === undefined) namespaces.set(identity, [port]);
     else others.push(port);
   }
-  for (const [identity, members] of namespaces) {
-    const there = enter(context, identity, members);
+  for (const members of namespaces.values()) {
+    const there = enter(context, members[0]);
     if (there === undefined) continue;
     for (const port of members) look(context, there, port);
     there.close();
@@ -41,14 +44,25 @@ export function newInterface(port: PortRecord): void {
   Object.assign(port, { ...FRESH_INTERFACE, queueDropsBefore: port.queueDropsBefore + port.queueDrops });
 }
 
+/** Of the namespace a TAP is in now; undefined when it is gone. For a lent one that was moved, it is noted. */
+export function identityOfTap({ binding, here }: ControlContext, port: PortRecord): string | undefined {
+  const netns = binding.tapNetns(port.descriptor);
+  if (netns < 0) return undefined;
+  const { dev, ino } = fstatSync(netns, { bigint: true });
+  binding.closeDescriptor(netns);
+  const identity = `${dev}:${ino}`;
+  if (port.lent && port.netns !== null && identity !== here) port.identity = identity;
+  return identity;
+}
+
 function look(context: ControlContext, netlink: Netlink, port: PortRecord): void {
-  // Its owner may have renamed it.
   const name = context.binding.tapName(port.descriptor);
   if (typeof name === 'number') return;
   try {
     const link = findLink(netlink, name);
     // Moved elsewhere, and the name taken by another interface: a veth, most likely.
     if (link?.kind !== 'tun') return;
+    port.presentName = name === port.interface ? null : name;
     port.interfaceUp = link.up;
     port.queueDrops = link.txDropped;
   } catch (error) {
@@ -56,23 +70,15 @@ function look(context: ControlContext, netlink: Netlink, port: PortRecord): void
   }
 }
 
-/** By the first of the ways its ports were attached that still leads there. */
-function enter(context: ControlContext, identity: string, ports: readonly PortRecord[]): Netlink | undefined {
-  const tried = new Set<string>();
-  for (const { netns, pid } of ports) {
-    const way = `${netns} ${pid}`;
-    if (tried.has(way)) continue;
-    tried.add(way);
-    try {
-      const found = openNetns(context.binding, { netns: netns ?? undefined, pid: pid ?? undefined });
-      try {
-        if (found.identity === identity) return Netlink.open(context.binding, found.descriptor, REPLY_BYTES);
-      } finally {
-        found.close();
-      }
-    } catch (error) {
-      context.log.debug({ netns, pid, reason: reasonOf(error) }, 'cannot look at the interfaces of a namespace');
-    }
+function enter({ binding, log }: ControlContext, port: PortRecord): Netlink | undefined {
+  const netns = binding.tapNetns(port.descriptor);
+  if (netns < 0) return undefined;
+  try {
+    return Netlink.open(binding, netns, REPLY_BYTES);
+  } catch (error) {
+    log.debug({ port: port.name, reason: reasonOf(error) }, `cannot look at the interface of port ${port.name}`);
+    return undefined;
+  } finally {
+    binding.closeDescriptor(netns);
   }
-  return undefined;
 }

@@ -1,6 +1,6 @@
 /** One TCP port of the host, served by connections to a container. Either side may end its direction and go on receiving, as in the container itself. */
 import { connect, createServer, type Socket } from 'node:net';
-import type { Listening } from './host-listener.js';
+import type { Listening, Place } from './host-listener.js';
 
 const MAX_CONNECTIONS = 4096;
 /** A container that does not answer: the client hears so in seconds instead of minutes. */
@@ -12,7 +12,7 @@ interface Endpoint {
 }
 
 /** @param connections shared by the ports of one publish. @throws the system's error (EADDRINUSE, EADDRNOTAVAIL, ...) */
-export function listenTcp(from: Endpoint, to: Endpoint, connections: { count: number }): Promise<Listening> {
+export function listenTcp(from: Place, to: Endpoint, connections: { count: number }): Promise<Listening> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
     if (connections.count >= MAX_CONNECTIONS) {
@@ -43,7 +43,8 @@ export function listenTcp(from: Endpoint, to: Endpoint, connections: { count: nu
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ ...from, backlog: 511, exclusive: true }, () => {
+    const where = 'fd' in from ? { fd: from.fd } : from;
+    server.listen({ ...where, backlog: 511, exclusive: true }, () => {
       server.off('error', reject);
       // No descriptors left for a connection: that connection is lost, not the port.
       server.on('error', () => {});

@@ -3,7 +3,7 @@
  * ends only that client's session. A session nobody used for 60 to 120 s ends; with all of them in use the one unused for the longest gives way.
  */
 import { createSocket, type Socket } from 'node:dgram';
-import type { Listening } from './host-listener.js';
+import type { Listening, Place } from './host-listener.js';
 
 const MAX_SESSIONS = 1024;
 const SWEEP_MILLIS = 60_000;
@@ -65,7 +65,7 @@ export class UdpSessions implements Listening {
 }
 
 /** @throws the system's error (EADDRINUSE, EADDRNOTAVAIL, ...) */
-export function listenUdp(from: Endpoint, to: Endpoint, sessions: UdpSessions): Promise<Listening> {
+export function listenUdp(from: Place, to: Endpoint, sessions: UdpSessions): Promise<Listening> {
   const server = createSocket('udp4');
   let closed = false;
   const open = (key: string, client: Endpoint): Socket => {
@@ -97,7 +97,8 @@ export function listenUdp(from: Endpoint, to: Endpoint, sessions: UdpSessions): 
       reject(error);
     };
     server.once('error', refuse);
-    server.bind({ address: from.host, port: from.port, exclusive: true }, () => {
+    const where = 'fd' in from ? { fd: from.fd } : { address: from.host, port: from.port };
+    server.bind({ ...where, exclusive: true }, () => {
       server.off('error', refuse);
       server.on('error', () => {});
       resolve({

@@ -125,7 +125,7 @@ export type DaemonPortKind = Exclude<PortKind, 'memory'>;
  */
 export type PortState = 'up' | 'down' | 'ended';
 
-/** A token bucket: what comes faster is dropped (`rate_limited`). */
+/** A token bucket: what comes faster waits 25 ms of the rate at most, else it is dropped (`rx_rate_limited`, `tx_rate_limited`). */
 export interface Rate {
   bitsPerSecond: number;
   /** Bytes that may come at once; super-frames of 64 KiB have to fit. */
@@ -207,7 +207,7 @@ export interface AttachPort extends PortSource {
   /** Exactly these. Absent: the default route by the bridge's gateway. */
   routes?: RouteInfo[] | undefined;
   container?: ContainerInfo | null | undefined;
-  /** Default: a random, locally administered one. */
+  /** Default: 02:42 and the IPv4 address; without one a random, locally administered one. */
   mac?: string | undefined;
   /** Default: the bridge's. */
   mtu?: number | undefined;
@@ -282,11 +282,20 @@ export interface PublishInfo extends Publish {
   bridge: string;
   /** Name of the port the container is behind. */
   portName: string;
+  /** Who is behind it; null: nobody said. */
+  container: ContainerInfo | null;
   /** Of the container. */
   address: string;
   /** What keeps the port reserved on the host and serves the host itself. */
   listening: boolean;
 }
+
+/**
+ * Who keeps the host's port from other programs: the daemon opens a socket for it; or the runtime that starts the container does, after the publish is made
+ * (podman does), and the daemon serves the host's own programs by that socket.
+ */
+export const RESERVATIONS = ['daemon', 'runtime'] as const;
+export type Reservation = (typeof RESERVATIONS)[number];
 
 export interface AddPublish {
   /** Default tcp. */
@@ -297,6 +306,8 @@ export interface AddPublish {
   hostPortEnd?: number | undefined;
   port: number;
   portName: string;
+  /** Default 'daemon'. */
+  reservation?: Reservation | undefined;
 }
 
 export interface RemovePublish {
@@ -386,6 +397,23 @@ export interface CaptureOptions {
   count?: number | undefined;
   /** Ends after so many seconds. */
   duration?: number | undefined;
+}
+
+/** fail: the daemon cannot do its work · warn: it does, but not all that was asked of it is there. */
+export const HEALTH_STATES = ['ok', 'warn', 'fail'] as const;
+export type HealthState = (typeof HEALTH_STATES)[number];
+
+export interface HealthCheck {
+  name: string;
+  status: HealthState;
+  /** What was found, as a sentence without a full stop. */
+  message: string;
+}
+
+export interface HealthInfo {
+  /** The worst of the checks. */
+  status: HealthState;
+  checks: HealthCheck[];
 }
 
 export interface VersionInfo {

@@ -18,6 +18,13 @@ export class Numbers {
     return number;
   }
 
+  /** Takes a certain one, before others are given. @returns whether it was free and is one of these */
+  reserve(number: number): boolean {
+    if (!Number.isInteger(number) || number < 0 || number >= this.limit || this.taken.has(number)) return false;
+    this.taken.add(number);
+    return true;
+  }
+
   free(number: number): void {
     this.taken.delete(number);
   }

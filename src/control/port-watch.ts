@@ -7,7 +7,7 @@
  *     interface down (a raw socket says ENETDOWN)                      kept as 'down'; looked at every second, added again once it is up
  */
 import { findLink } from '../netlink/link.js';
-import { closePort, detachPort, engineSettings } from './attach.js';
+import { closePort, detachPort, engineSettings, keepInterface } from './attach.js';
 import { addHostPort } from './bridges.js';
 import { type ControlContext, save } from './context.js';
 import { newInterface } from './interface-status.js';
@@ -86,6 +86,7 @@ export class PortWatch {
       (undo) => addHostPort(context, bridge, undo),
     );
     bridge.host.state = 'up';
+    keepInterface(context, bridge.host);
     await restoreTables(context, bridge);
     await context.gateway.portAdded(bridge, bridge.host);
   }

@@ -1,6 +1,6 @@
 /** Ports of the host that lead to a container: asked for, reserved on the host, told to the engine, remembered. */
 import { formatIpv4, isLoopbackIpv4, parseIpv4 } from '../wire/ipv4-address.js';
-import { bridgeOf, type ControlContext, portOf } from './context.js';
+import { bridgeOf, type ControlContext, portOf, withName } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { HostListener } from './host-listener.js';
 import { checkRange } from './limits.js';
@@ -9,12 +9,15 @@ import type { AddPublish, PublishInfo, RemovePublish } from './model.js';
 import { Numbers } from './numbers.js';
 import type { BridgeRecord, PortRecord, PublishRecord } from './records.js';
 import { addressOf, addressText, goesOut } from './routing.js';
+import { takeRuntimeSockets } from './runtime-sockets.js';
 import type { SavedPublish } from './state-store.js';
 import type { Undo } from './undo.js';
 
 const PORT = { min: 1, max: 65_535 } as const;
 /** Ports in all publishes together: each has a socket of the host. */
 const MAX_PORTS = 65_535;
+/** Looks for the socket of a runtime, 2 s apart: a runtime that made none until then reserves no ports, and the daemon does. */
+const RUNTIME_LOOKS = 15;
 
 export class Publishes {
   private readonly context: ControlContext;
@@ -40,7 +43,7 @@ export class Publishes {
     publish.id = this.numbers.take();
     undo.add(() => this.numbers.free(publish.id));
     try {
-      publish.listener = await HostListener.open(listenerSpec(publish));
+      publish.listener = await this.listen(publish);
     } catch (error) {
       if (!restoring) throw error;
       const what = `publish ${publishText(publish)} has no listener: the host itself does not reach it`;
@@ -103,11 +106,21 @@ export class Publishes {
     for (const bridge of this.context.bridges.values()) {
       for (const publish of bridge.publishes) {
         if (publish.listener !== null) continue;
-        publish.listener = await HostListener.open(listenerSpec(publish)).catch(() => null);
+        publish.listener = await this.listen(publish).catch(() => null);
         if (publish.listener === null) continue;
         this.context.log.info({ bridge: bridge.name }, `publish ${publishText(publish)} has its listener`);
       }
     }
+  }
+
+  /** null while the runtime's socket is not there. @throws ControlError */
+  private async listen(publish: PublishRecord): Promise<HostListener | null> {
+    const spec = listenerSpec(publish);
+    if (publish.reservation === 'runtime' && publish.looks++ < RUNTIME_LOOKS) {
+      const sockets = takeRuntimeSockets(this.context.binding, spec);
+      return sockets === null ? null : HostListener.adopt(spec, sockets);
+    }
+    return HostListener.open(spec);
   }
 
   private check(bridge: BridgeRecord, request: AddPublish): PublishRecord {
@@ -133,7 +146,8 @@ export class Publishes {
       throw new ControlError('invalid', `port ${port.name} has no address to publish`, 'attach it with --ip');
     }
     const hostAddress = hostAddressOf(request.hostAddress ?? null);
-    const publish = { id: -1, protocol, hostAddress, hostPort, count, port, innerPort, listener: null };
+    const { reservation = 'daemon' } = request;
+    const publish = { id: -1, protocol, hostAddress, hostPort, count, port, innerPort, reservation, looks: 0, listener: null };
     this.refuseTaken(publish);
     return publish;
   }
@@ -144,7 +158,8 @@ export class Publishes {
       for (const other of bridge.publishes) {
         ports += other.count;
         if (!overlaps(publish, other)) continue;
-        const what = `${publishText(publish)} is taken by publish ${publishText(other)} of bridge ${bridge.name}, port ${other.port.name}`;
+        const whose = `bridge ${withName(bridge.name, bridge.network)}, port ${withName(other.port.name, other.port.container)}`;
+        const what = `${publishText(publish)} is taken by publish ${publishText(other)} of ${whose}`;
         throw new ControlError('conflict', what, 'choose another host port, or unpublish that one');
       }
     }
@@ -183,14 +198,31 @@ export function publishInfo(bridge: BridgeRecord, publish: PublishRecord): Publi
     port: innerPort,
     bridge: bridge.name,
     portName: port.name,
+    container: port.container === null ? null : { ...port.container },
     address: port.ip === null ? '' : formatIpv4(port.ip.address),
     listening: listener !== null,
   };
 }
 
-export function savedPublish({ protocol, hostAddress, hostPort, count, port, innerPort }: PublishRecord): SavedPublish {
+export function savedPublish({
+  protocol,
+  hostAddress,
+  hostPort,
+  count,
+  port,
+  innerPort,
+  reservation,
+}: PublishRecord): SavedPublish {
   const hostPortEnd = hostPort + count - 1;
-  return { protocol, hostAddress: addressText(hostAddress), hostPort, hostPortEnd, port: innerPort, portName: port.name };
+  return {
+    protocol,
+    hostAddress: addressText(hostAddress),
+    hostPort,
+    hostPortEnd,
+    port: innerPort,
+    portName: port.name,
+    reservation,
+  };
 }
 
 /** '192.168.1.2:8000-8009/tcp'. */

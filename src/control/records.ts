@@ -6,7 +6,17 @@ import { formatIpv4 } from '../wire/ipv4-address.js';
 import { formatMac, type MacAddress } from '../wire/mac-address.js';
 import type { AddressPool } from './address-pool.js';
 import type { Listening } from './host-listener.js';
-import type { BridgeInfo, ContainerInfo, DaemonPortKind, NetworkInfo, PortInfo, PortState, Rates } from './model.js';
+import type {
+  BridgeInfo,
+  ContainerInfo,
+  DaemonPortKind,
+  NetworkInfo,
+  PortInfo,
+  PortState,
+  Rates,
+  Reservation,
+  RouteInfo,
+} from './model.js';
 import { addressText, type Routing } from './routing.js';
 
 export interface PortRecord {
@@ -15,14 +25,19 @@ export interface PortRecord {
   name: string;
   kind: DaemonPortKind;
   state: PortState;
+  /** As it was made; a container may have renamed it. */
   interface: string | null;
   /** Of an interface in the daemon's own namespace, -1 otherwise. */
   index: number;
   netns: string | null;
   pid: number | null;
   container: ContainerInfo | null;
-  /** An engine moves and configures it. */
+  /** An engine moves and configures it. `netns` is then where it moved it to, as it says; null: the interface is at home. */
   lent: boolean;
+  /** Further addresses of the interface, not the bridge's business. */
+  addresses: readonly string[];
+  /** null: the default route by the bridge's gateway. */
+  routes: readonly RouteInfo[] | null;
   /** 'device:inode' of the namespace. */
   identity: string | null;
   file: { path: string; format: 'pcap' | 'pcapng' } | { path: string; speed: number; loop: boolean } | null;
@@ -41,11 +56,15 @@ export interface PortRecord {
   udpSegmentation: boolean;
   /** Ours, -1 for a file; the engine works on a duplicate. */
   descriptor: number;
+  /** It was opened inside of its namespace and keeps that alive (namespace-watch.ts). */
+  held: boolean;
   /** Further queues, one for each engine thread behind the first. */
   queues: readonly number[];
   /** What a capture port writes through. */
   writer: CaptureFile | null;
-  /** As interface-status.ts last saw it; true where nobody looks. */
+  /** As interface-status.ts last saw it. null: as it was made. */
+  presentName: string | null;
+  /** True where nobody looks. */
   interfaceUp: boolean;
   /** Drops of the interface's own queue, and of those the port had before. */
   queueDrops: number;
@@ -83,14 +102,17 @@ export interface PublishRecord {
   port: PortRecord;
   /** Of the container, for the first of the range. */
   innerPort: number;
-  /** null: the port was taken when it was restored. */
+  reservation: Reservation;
+  /** How often a socket of the runtime was looked for. */
+  looks: number;
+  /** null: the port was taken when it was restored, or the runtime's socket is not there yet. */
   listener: Pick<Listening, 'close'> | null;
 }
 
 export const NO_RATES: Rates = { in: null, out: null };
 
 /** Of a port whose interface nobody has looked at yet. */
-export const FRESH_INTERFACE = { interfaceUp: true, queueDrops: 0, queueDropsBefore: 0 };
+export const FRESH_INTERFACE = { presentName: null, interfaceUp: true, queueDrops: 0, queueDropsBefore: 0 };
 
 export const DROPS = Object.keys(DROP_REASONS) as DropReason[];
 
@@ -150,7 +172,7 @@ export function portInfo(bridge: BridgeRecord, port: PortRecord, counters: Count
     bridge: bridge.name,
     kind: port.kind,
     state: port.state === 'up' && !(port.flags.up && port.interfaceUp) ? 'down' : port.state,
-    interface: port.interface,
+    interface: port.presentName ?? port.interface,
     netns: port.netns,
     pid: port.pid,
     container: port.container === null ? null : { ...port.container },

@@ -7,6 +7,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { ControlError } from './control-error.js';
 
+const LOCK = 'daemon.lock';
 const ATTEMPTS = 5;
 
 export class StateLock {
@@ -18,7 +19,7 @@ export class StateLock {
 
   /** @throws ControlError conflict when a living process holds it */
   static take(directory: string): StateLock {
-    const path = join(directory, 'daemon.lock');
+    const path = join(directory, LOCK);
     const mine = `${path}.${process.pid}`;
     writeFileSync(mine, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 });
     try {
@@ -37,6 +38,11 @@ export class StateLock {
   release(): void {
     rmSync(this.path, { force: true });
   }
+}
+
+/** The living process that has a state directory. */
+export function lockHolder(directory: string): number | undefined {
+  return holderOf(join(directory, LOCK));
 }
 
 function tryLink(from: string, to: string): boolean {
@@ -79,12 +85,13 @@ function holderOf(path: string): number | undefined {
   return /^[0-9]+$/.test(pid) && startTime(Number(pid)) === started ? Number(pid) : undefined;
 }
 
-/** Clock ticks after boot when a process started (proc_pid_stat(5), field 22); '' when there is none. */
+/** Clock ticks after boot when a process started (proc_pid_stat(5), field 22); '' when there is none, or one that ended and was not waited for. */
 function startTime(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // Field 2 is the command in parentheses and may contain anything.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
   } catch {
     return '';
   }

@@ -2,28 +2,28 @@
  * The state directory: what must be known after a crash.
  *
  *     DIR/daemon.lock            who runs on it (state-lock)
- *     DIR/state.json             bridges, ports, changes made to the host
- *     DIR/state.json.broken-N    a record that could not be read, set aside
+ *     DIR/instance               what the aliases of its interfaces begin with (interface-alias): 8 hexadecimal digits, chosen once
+ *     DIR/state.json             bridges, ports, changes made to the host (record-file)
  *
- * The record is written whole to a file beside it, synced, and renamed over the old one: a reader finds the old or the new one, never a half.
- * It is written after each change that was carried out, except for changes to the host, which are recorded before. A daemon that ends in order
- * leaves an empty record, or nothing at all when the directory was made for it.
+ * The record is written after each change that was carried out, except for changes to the host, which are recorded before. An interface outlives the
+ * process only while the record has its port: it is made to after that was written, and no longer is before the port goes. A daemon that removes
+ * everything at its end leaves an empty record, or nothing at all when the directory was made for it.
  */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ControlError } from './control-error.js';
+import { isInstance, newInstance } from './interface-alias.js';
 import { type Log, reasonOf } from './log.js';
 import { makeDirectories, removeDirectories } from './made-directories.js';
-import { CONTAINER_ENGINES, NETWORK_ENGINES } from './model.js';
+import { CONTAINER_ENGINES, NETWORK_ENGINES, RESERVATIONS } from './model.js';
+import { checkOwnDirectory } from './ownership.js';
+import { RecordFile } from './record-file.js';
 import { flagShape } from './shapes.js';
 import { StateLock } from './state-lock.js';
 
-/**
- * Rises when older records can no longer be read. A field that is added gets a default here instead, which says what was before there was the field;
- * a record with fields that are unknown here was written by a newer version, and is set aside.
- */
 const VERSION = 1;
+const INSTANCE = 'instance';
 
 const macText = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
 const flags = z.strictObject({ ...flagShape, sourceGuard: z.boolean().default(true) });
@@ -63,6 +63,11 @@ const port = z.strictObject({
     .nullable()
     .default(null),
   lent: z.boolean().default(false),
+  addresses: z.array(z.string()).default([]),
+  routes: z
+    .array(z.strictObject({ destination: z.string(), gateway: z.string().optional() }))
+    .nullable()
+    .default(null),
   rates: z.strictObject({ in: rate, out: rate }).default({ in: null, out: null }),
 });
 const rule = z.strictObject({
@@ -80,6 +85,7 @@ const publish = z.strictObject({
   hostPortEnd: z.number(),
   port: z.number(),
   portName: z.string(),
+  reservation: z.enum(RESERVATIONS).default('daemon'),
 });
 const bridge = z.strictObject({
   name: z.string(),
@@ -102,6 +108,8 @@ const bridge = z.strictObject({
   fdb: z.array(z.strictObject({ mac: macText, vlan: z.number(), port: z.string() })),
   neighbors: z.array(z.strictObject({ ip: z.string(), mac: macText })),
   number,
+  /** Of its host port. */
+  hostNumber: number,
   network: z
     .strictObject({ engine: z.enum(NETWORK_ENGINES), ...label })
     .nullable()
@@ -112,25 +120,38 @@ const change = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('arp-ignore'), interface: z.string(), was: z.string() }),
   z.strictObject({ kind: z.literal('classifier'), interface: z.string(), priority: z.number(), clsact: z.boolean() }),
 ]);
-const state = z.strictObject({ version: z.literal(VERSION), bridges: z.array(bridge), changes: z.array(change) });
+/** The engine's numbers of uplinks: flows on disk refer to them. */
+const uplink = z.strictObject({ interface: z.string(), number: z.int().min(0) });
+const state = z.strictObject({
+  version: z.literal(VERSION),
+  bridges: z.array(bridge),
+  changes: z.array(change),
+  uplinks: z.array(uplink).default([]),
+});
 
 export type SavedPublish = z.infer<typeof publish>;
 export type SavedPort = z.infer<typeof port>;
+export type SavedUplink = z.infer<typeof uplink>;
 export type SavedBridge = z.infer<typeof bridge>;
 export type SavedState = z.infer<typeof state>;
 
 export class StateStore {
   readonly directory: string;
-  private readonly path: string;
+  /** What the aliases of the interfaces made under it begin with. */
+  readonly instance: string;
+  private readonly file: RecordFile<SavedState>;
   private readonly lock: StateLock;
   private readonly made: string[];
-  private last = '';
+  /** The daemon before this one left something. */
+  inherited = false;
+  private empty = true;
 
   private constructor(directory: string, lock: StateLock, made: string[]) {
     this.directory = directory;
-    this.path = join(directory, 'state.json');
+    this.file = new RecordFile(join(directory, 'state.json'), { schema: state, version: VERSION });
     this.lock = lock;
     this.made = made;
+    this.instance = instanceOf(directory);
   }
 
   /** Makes the directory if needed (mode 0700) and takes its lock. @throws ControlError */
@@ -148,59 +169,55 @@ export class StateStore {
     if (!statSync(directory).isDirectory()) {
       throw new ControlError('invalid', `${directory} is not a directory`, 'choose another one with --state');
     }
-    return new StateStore(directory, StateLock.take(directory), made);
-  }
-
-  /** What the daemon before this one left. One that cannot be understood is set aside, with a warning that says where. */
-  load(log: Log): SavedState {
-    const empty: SavedState = { version: VERSION, bridges: [], changes: [] };
-    if (!existsSync(this.path)) return empty;
     try {
-      return state.parse(JSON.parse(readFileSync(this.path, 'utf8')));
+      checkOwnDirectory(directory);
     } catch (error) {
-      const aside = this.setAside();
-      const reason = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s+/g, ' ') : reasonOf(error);
-      log.warn(
-        { reason, aside },
-        `the record of the last run is damaged or of a newer version: set aside as ${aside}, starting empty`,
-      );
-      return empty;
+      if (!(error instanceof ControlError)) throw error;
+      throw new ControlError(error.code, `the state directory is refused: ${error.message}`, `${error.hint} mends it`, error);
+    }
+    const lock = StateLock.take(directory);
+    try {
+      return new StateStore(directory, lock, made);
+    } catch (error) {
+      lock.release();
+      throw error;
     }
   }
 
-  save(bridges: SavedBridge[], changes: SavedState['changes']): void {
-    const text = textOf(bridges, changes);
-    if (text === this.last) return;
-    const temporary = `${this.path}.tmp`;
-    const file = openSync(temporary, 'w', 0o600);
-    try {
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, this.path);
-    this.last = text;
+  /** What the daemon before this one left. One that cannot be understood is set aside, with a warning that says where. @throws ControlError */
+  load(log: Log): SavedState {
+    const saved = this.file.load(log) ?? { version: VERSION, bridges: [], changes: [], uplinks: [] };
+    this.empty = isEmpty(saved);
+    this.inherited = !this.empty;
+    return saved;
+  }
+
+  save(bridges: SavedBridge[], changes: SavedState['changes'], uplinks: SavedUplink[] = []): void {
+    const saved: SavedState = { version: VERSION, bridges, changes, uplinks };
+    this.file.save(saved);
+    this.empty = isEmpty(saved);
   }
 
   /** Gives the lock back. A directory that was made here goes again when nothing is left to remember, as if nobody had been here. */
   close(): void {
-    if (this.made.length > 0 && this.last === textOf([], [])) rmSync(this.path, { force: true });
+    if (this.made.length > 0 && this.empty) this.file.remove();
     this.lock.release();
+    // Others may remember something here, too: their interfaces have the same alias.
+    if (this.made.length > 0 && readdirSync(this.directory).join() === INSTANCE) rmSync(join(this.directory, INSTANCE));
     removeDirectories(this.made);
-  }
-
-  private setAside(): string {
-    for (let number = 1; ; number++) {
-      const aside = `${this.path}.broken-${number}`;
-      if (!existsSync(aside)) {
-        renameSync(this.path, aside);
-        return aside;
-      }
-    }
   }
 }
 
-function textOf(bridges: SavedBridge[], changes: SavedState['changes']): string {
-  return `${JSON.stringify({ version: VERSION, bridges, changes } satisfies SavedState, null, 1)}\n`;
+function isEmpty({ bridges, changes }: SavedState): boolean {
+  return bridges.length + changes.length === 0;
+}
+
+function instanceOf(directory: string): string {
+  const path = join(directory, INSTANCE);
+  const before = existsSync(path) ? readFileSync(path, 'latin1').trim() : '';
+  if (isInstance(before)) return before;
+  const instance = newInstance();
+  rmSync(path, { force: true });
+  writeFileSync(path, `${instance}\n`, { flag: 'wx', mode: 0o600 });
+  return instance;
 }

@@ -1,7 +1,10 @@
-/** TAPs of the control plane: made in the daemon's own namespace with all offloads the kernel has. */
+/**
+ * TAPs of the control plane: made in the daemon's own namespace with all offloads the kernel has, or opened again where the daemon before this one left
+ * them.
+ */
 import { constants } from 'node:os';
 import type { Binding, Descriptor } from '../native/binding.js';
-import { check } from '../native/system-error.js';
+import { check, EBADFD } from '../native/system-error.js';
 
 /** include/uapi/linux/if_tun.h: TUN_F_*. USO came with Linux 6.2 and is only taken as a pair. */
 const OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08;
@@ -47,4 +50,40 @@ export function openTap(binding: Binding, name: string, threads: number): OpenTa
     throw error;
   }
   return { descriptor, queues, udpSegmentation: offloads !== OFFLOADS };
+}
+
+/**
+ * Opens a persistent TAP again, in its namespace: vnet header and offloads are set anew, name, MAC, addresses and routes stay. One that was made with
+ * queues for several threads serves a single one, too.
+ * @param netns -1: the daemon's own
+ * @throws SystemError ENODEV; EBUSY (the process that had it still ends); EINVAL (it has a single queue and `threads` need more, or it is no TAP)
+ */
+export function reopenTap(binding: Binding, name: string, netns: Descriptor | -1, threads: number): OpenTap {
+  const attempts = (threads > 1 ? [true] : [false, true]).flatMap((multiQueue) =>
+    [OFFLOADS | UDP_SEGMENTATION, OFFLOADS].map((offloads) => ({ multiQueue, offloads })),
+  );
+  const open = (attempt: (typeof attempts)[number]) =>
+    binding.openTap({ name, netns, vnetHeader: true, persistent: true, mode: 'attach', ...attempt });
+  let first = -constants.errno.EINVAL;
+  let used = attempts[0];
+  for (const attempt of attempts) {
+    used = attempt;
+    first = open(attempt);
+    if (first !== -constants.errno.EINVAL) break;
+  }
+  const descriptor = check(first, 'openTap', name);
+  const queues: Descriptor[] = [];
+  try {
+    while (queues.length < threads - 1) queues.push(check(open(used), 'openTap', name));
+  } catch (error) {
+    for (const each of [descriptor, ...queues]) binding.closeDescriptor(each);
+    throw error;
+  }
+  return { descriptor, queues, udpSegmentation: used.offloads !== OFFLOADS };
+}
+
+/** Whether the interface outlives its descriptors. One that is gone meanwhile is no error. @throws SystemError */
+export function setPersistent(binding: Binding, descriptor: Descriptor, persistent: boolean): void {
+  const result = binding.setTapPersistent(descriptor, persistent);
+  if (result !== -EBADFD) check(result, 'setTapPersistent', '');
 }

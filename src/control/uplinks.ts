@@ -10,6 +10,8 @@
  * Invariants: an uplink is open while a bridge wants it and the host has it; its interface is no port of a bridge. One that cannot be opened is
  * tried again at each change of the network and every 2 s; the reason is logged once. An uplink that was down is removed and added
  * again: the engine gives up on a socket whose interface went down, and its flows ended with that.
+ * Numbers are recorded and come back with the interface after a crash, because flows on disk refer to them. An uplink that an earlier daemon left guarded
+ * is given to the engine first and its guard replaced then: in between nothing of its flows reaches the host's stack.
  * Limit: 16.
  */
 import { MAX_BRIDGES, MAX_UPLINKS, type UplinkSettings } from '../engine/protocol.js';
@@ -25,6 +27,7 @@ import type { UplinkInfo } from './model.js';
 import { interfaceAddresses, isEthernet, isUsable, type Network } from './network.js';
 import { Numbers } from './numbers.js';
 import { macText, sameMac } from './records.js';
+import type { SavedUplink } from './state-store.js';
 
 export interface Uplink {
   /** The engine's. */
@@ -51,6 +54,8 @@ export class Uplinks {
   private readonly guard: () => UplinkGuard;
   private readonly numbers = new Numbers(MAX_UPLINKS);
   private readonly open = new Map<string, Uplink>();
+  /** Of the record, by name of the interface: kept for them until `restored`. */
+  private readonly recorded = new Map<string, number>();
   /** Why those that are wanted are not open. */
   private readonly problems = new Map<string, string>();
 
@@ -62,6 +67,25 @@ export class Uplinks {
 
   get size(): number {
     return this.open.size;
+  }
+
+  /** Keeps the numbers of the record for their interfaces. */
+  restore(saved: readonly SavedUplink[]): void {
+    for (const { interface: name, number } of saved) {
+      if (this.numbers.reserve(number)) this.recorded.set(name, number);
+    }
+  }
+
+  /** What did not come back has no number any more. */
+  restored(): void {
+    for (const number of this.recorded.values()) this.numbers.free(number);
+    this.recorded.clear();
+  }
+
+  /** For the record. */
+  saved(): SavedUplink[] {
+    const open = [...this.open.values()].map(({ name, number }) => [name, number] as const);
+    return [...this.recorded, ...open].map(([name, number]) => ({ interface: name, number }));
   }
 
   /** Some that are wanted and there could not be opened. */
@@ -128,6 +152,12 @@ export class Uplinks {
     this.open.clear();
   }
 
+  /** Closes the sockets; the guards stay, so that the host does not reset connections that go on soon. */
+  leave(): void {
+    for (const { descriptor } of this.open.values()) this.context.binding.closeDescriptor(descriptor);
+    this.open.clear();
+  }
+
   info(uplink: Uplink, bridges: string[]): UplinkInfo {
     return {
       interface: uplink.name,
@@ -159,15 +189,18 @@ export class Uplinks {
     if (used !== undefined) throw new Error(`${link.name} is ${used}`);
     if (!isEthernet(link)) throw new Error(`${link.name} is no Ethernet interface`);
     if (link.master >= 0) throw new Error(`${link.name} belongs to another interface (a bridge, a bond)`);
-    const number = this.numbers.take();
+    const number = this.recorded.get(link.name) ?? this.numbers.take();
     if (number < 0) throw new Error(`there are ${MAX_UPLINKS} uplinks already`);
     const port = context.portNumbers.take();
-    const undo: (() => void)[] = [() => this.numbers.free(number), () => context.portNumbers.free(port)];
+    const undo: (() => void)[] = [() => context.portNumbers.free(port)];
+    if (!this.recorded.has(link.name)) undo.push(() => this.numbers.free(number));
+    const inherited = context.changes.inherits(link.name);
     try {
       if (port < 0) throw new Error('the engine has no room for another port');
       const made = openInterface(context.binding, link.name, { threads: 1, promiscuous: false });
       undo.push(() => void context.binding.closeDescriptor(made.descriptor));
-      const guard = this.guard().attach(link.name, [made.descriptor]);
+      if (inherited) this.guard().filterOnly(link.name, [made.descriptor]);
+      const attached = inherited ? null : this.guard().attach(link.name, [made.descriptor]);
       undo.push(() => this.guard().release(link.name));
       const { descriptor, vnetHeader, udpSegmentation } = made;
       const uplink: Uplink = {
@@ -183,15 +216,28 @@ export class Uplinks {
         vnetHeader,
         udpSegmentation,
         failed: false,
-        guard,
+        // Of an inherited one: until it is replaced, below.
+        guard: attached ?? 'ebpf-tc',
       };
       await context.engine.call('add-uplink', { uplink: number, port, settings: settingsOf(uplink) });
+      if (attached === null) await this.replaceGuard(uplink);
+      this.recorded.delete(link.name);
       this.open.set(link.name, uplink);
       const addresses = uplink.addresses.map(formatIpv4).join(', ');
-      const { name, mtu } = uplink;
+      const { name, mtu, guard } = uplink;
       context.log.info({ uplink: name, addresses, mtu, guard }, `uplink ${name} opened`);
     } catch (error) {
       for (const step of undo.reverse()) step();
+      throw error;
+    }
+  }
+
+  /** Its map has the ports of the flows that were taken over: the engine put them there with the uplink. */
+  private async replaceGuard(uplink: Uplink): Promise<void> {
+    try {
+      uplink.guard = this.guard().attach(uplink.name, [uplink.descriptor]);
+    } catch (error) {
+      await this.context.engine.call('remove-uplink', { uplink: uplink.number });
       throw error;
     }
   }

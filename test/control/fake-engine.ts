@@ -1,6 +1,6 @@
 /** An engine that does nothing but remember what it was told. */
 import type { EngineLink } from '../../src/control/engine-link.js';
-import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, PORT_COUNTERS } from '../../src/core/counters.js';
+import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, LOOP_COUNTERS, PORT_COUNTERS } from '../../src/core/counters.js';
 import type { CommandAnswer, CommandArguments, CommandName, EngineEvent } from '../../src/engine/protocol.js';
 
 type Call = { [Name in CommandName]: { name: Name; args: CommandArguments<Name> } }[CommandName];
@@ -9,9 +9,14 @@ export class FakeEngine implements EngineLink {
   readonly portCounters = new Counters(PORT_COUNTERS, 64);
   readonly bridgeCounters = new Counters(BRIDGE_COUNTERS, 256);
   readonly gatewayCounters = new Counters(GATEWAY_COUNTERS, 272);
+  readonly loop = new Counters(LOOP_COUNTERS, 1);
   readonly calls: Call[] = [];
   /** Answers other than null. */
-  readonly answers: { [Name in CommandName]?: (args: CommandArguments<Name>) => CommandAnswer<Name> } = {};
+  readonly answers: { [Name in CommandName]?: (args: CommandArguments<Name>) => CommandAnswer<Name> } = {
+    'open-gateway': () => ({ flows: 0 }),
+    'flows-restored': () => ({ ended: 0 }),
+    release: () => ({ failed: [] }),
+  };
   /** Commands that are refused, with the reason. */
   readonly refusals: { [Name in CommandName]?: string } = {};
   private listener: (event: EngineEvent) => void = () => {};

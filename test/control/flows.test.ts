@@ -14,7 +14,12 @@ import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import { FakeEngine } from './fake-engine.js';
 
 const [INSIDE, OUTER, SERVER] = ['10.88.0.2', '192.0.2.2', '198.51.100.10'].map(parseIpv4);
-const bridge = { name: 'tb0', number: 3, host: { name: 'tb0' }, ports: new Map([['web', { name: 'web', number: 7 }]]) };
+const bridge = {
+  name: 'tb0',
+  number: 3,
+  host: { name: 'tb0' },
+  ports: new Map([['web', { name: 'web', number: 7, container: null }]]),
+};
 const record = bridge as unknown as BridgeRecord;
 const ROW: FlowRow = {
   protocol: 6,

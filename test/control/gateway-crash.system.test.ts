@@ -56,7 +56,7 @@ describeSystem('the gateway after a crash', ['root', 'tap', 'bpf', 'named-netns'
     await daemon.start('--config', config);
     expect(await daemon.client.listPublishes('tb0')).toEqual(before);
     expect((await daemon.client.listUplinks()).map((uplink) => [uplink.interface, uplink.guard])).toEqual([
-      ['eth0', guard === 'auto' ? 'ebpf' : 'classic'],
+      ['eth0', guard === 'auto' ? 'ebpf-tc' : 'classic'],
     ]);
     await works();
     expect(await daemon.end('SIGTERM')).toBe(0);

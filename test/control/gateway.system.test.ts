@@ -306,6 +306,7 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     const request = { hostPort: 8080, hostPortEnd: 8089, port: 80, portName: 'web' };
     expect(await control.publish('tb0', request)).toEqual({
       protocol: 'tcp',
+      container: null,
       hostAddress: null,
       hostPort: 8080,
       hostPortEnd: 8089,

@@ -44,12 +44,13 @@ describeSystem('the guard of an uplink, by what the kernel offers', ['root'], ()
     recorded = [];
     const say = (_fields: object, message: string): void => void said.push(message);
     const log: Log = { debug: say, info: say, warn: say, error: say };
-    changes = new HostChanges(lab.host.netlink, log);
+    changes = new HostChanges(lab.host.netlink, log, 'a1b2c3d4');
     parts = {
       binding,
       netlink: lab.host.netlink,
       changes,
       log,
+      lasting: false,
       record: () => void recorded.push(JSON.stringify(changes.list)),
     };
   });
@@ -74,16 +75,33 @@ describeSystem('the guard of an uplink, by what the kernel offers', ['root'], ()
     const guard = kind === 'classic' ? open('classic') : open('ebpf', { attachGuard: () => -EINVAL });
     expect(attach(guard)).toBe(kind);
     const left = JSON.parse(recorded.at(-1)!);
-    const next = new HostChanges(lab.host.netlink, parts.log);
-    next.mend(left);
+    const next = new HostChanges(lab.host.netlink, parts.log, 'a1b2c3d4');
+    next.mend(left, new Set());
+    next.disinherit();
     expect([classifiers(), queue()]).toEqual([[], '']);
     // Recorded, but not made yet when it crashed; or made, and removed by hand.
-    next.mend(left);
+    next.mend(left, new Set());
+    next.disinherit();
     expect(said.filter((each) => each.startsWith('cannot'))).toEqual([]);
     guard.close();
   };
 
   describeSystem('with eBPF', ['bpf'], () => {
+    test('a classifier that no record has is taken over by the next daemon of the same state directory, and by no other', () => {
+      const guard = open('ebpf', { attachGuard: () => -EINVAL });
+      attach(guard);
+      const other = new HostChanges(lab.host.netlink, parts.log, '00000000');
+      other.mend([], new Set());
+      other.disinherit();
+      expect(classifiers()).toHaveLength(1);
+      const next = new HostChanges(lab.host.netlink, parts.log, 'a1b2c3d4');
+      next.mend([], new Set());
+      expect(next.inherits('veth0')).toBe(true);
+      next.disinherit();
+      expect([classifiers(), queue()]).toEqual([[], '']);
+      guard.close();
+    });
+
     test('tcx: nothing is recorded, because nothing can be left behind', () => {
       const guard = open('auto');
       expect(attach(guard)).toBe('ebpf');
@@ -108,7 +126,7 @@ describeSystem('the guard of an uplink, by what the kernel offers', ['root'], ()
       const guard = open('ebpf', { attachGuard: () => -EINVAL });
       expect(attach(guard)).toBe('ebpf-tc');
       expect([before, recorded]).toEqual(['', ['[{"kind":"classifier","interface":"veth0","priority":1,"clsact":true}]']]);
-      expect(classifiers()).toEqual([{ priority: 1, handle: CLASSIFIER_HANDLE, kind: 'bpf', name: 'tapbridge' }]);
+      expect(classifiers()).toEqual([{ priority: 1, handle: CLASSIFIER_HANDLE, kind: 'bpf', name: 'tapbridge:a1b2c3d4' }]);
       expect(said).toEqual(['no tcx link on veth0 (Linux 6.6): a classifier in clsact instead']);
       markIn(guard);
       expect(offer(TCP, tcpBody(80, OURS))).toEqual(GATEWAY);

@@ -46,15 +46,19 @@ describe("the host's sockets", () => {
   const TCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1 0
    1: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 222 1 0
-   2: 0200007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 333 1 0
+   2: 0000000000000000FFFF00000100007F:0017 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 444 1 0
+   3: B80D0120000000000000000001000000:0018 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 555 1 0
+   4: 0200007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 333 1 0
 `;
 
   test('those that listen, of both families; for UDP all', () => {
     expect(parseSockets(TCP, 'tcp')).toEqual([
-      { port: 8080, inode: '111' },
-      { port: 22, inode: '222' },
+      { address: parseIpv4('127.0.0.1'), port: 8080, inode: '111' },
+      { address: 0, port: 22, inode: '222' },
+      { address: parseIpv4('127.0.0.1'), port: 23, inode: '444' },
+      { address: null, port: 24, inode: '555' },
     ]);
-    expect(parseSockets(TCP, 'udp').map(({ port }) => port)).toEqual([8080, 22, 50_000]);
+    expect(parseSockets(TCP, 'udp').map(({ port }) => port)).toEqual([8080, 22, 23, 24, 50_000]);
   });
 });
 

@@ -24,6 +24,7 @@ const link = (index: number, name: string, fields: Partial<Link> = {}): Link => 
   kind: 'veth',
   master: -1,
   peer: -1,
+  alias: '',
   txQueueLength: 1000,
   rxPackets: 0,
   txDropped: 0,

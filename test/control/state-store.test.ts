@@ -22,7 +22,9 @@ const BRIDGE: SavedBridge = {
   egressAddress: null,
   mssClamp: 'auto',
   rules: [{ action: 'deny', direction: 'out', protocol: 'tcp', ports: '25' }],
-  publishes: [{ protocol: 'tcp', hostAddress: null, hostPort: 8080, hostPortEnd: 8080, port: 80, portName: 'web' }],
+  publishes: [
+    { protocol: 'tcp', hostAddress: null, hostPort: 8080, hostPortEnd: 8080, port: 80, portName: 'web', reservation: 'daemon' },
+  ],
   ports: [
     {
       name: 'web',
@@ -43,12 +45,15 @@ const BRIDGE: SavedBridge = {
       number: 3,
       container: { engine: 'docker', id: '4f1c2b7d90aa', name: 'web' },
       lent: false,
+      addresses: ['2001:db8::2/64'],
+      routes: [{ destination: '0.0.0.0/0', gateway: '10.1.0.1' }],
       rates: { in: null, out: { bitsPerSecond: 8_000_000, burstBytes: 65_604 } },
     },
   ],
   fdb: [{ mac: '02:00:00:00:00:03', vlan: 0, port: 'web' }],
   neighbors: [{ ip: '10.1.0.3', mac: '02:00:00:00:00:03' }],
   number: 1,
+  hostNumber: 2,
   network: null,
 };
 
@@ -77,18 +82,18 @@ describe('directory', () => {
     expect(run([BRIDGE])).toBe(true);
     // Now it was there before.
     expect(run([])).toBe(true);
-    expect(readdirSync(state)).toEqual(['state.json']);
+    expect(readdirSync(state).sort()).toEqual(['instance', 'state.json']);
   });
 });
 
 describe('record', () => {
   test('what is saved is loaded by the next daemon, also after a crash', () => {
     const store = StateStore.open(join(folder, 'state'));
-    expect(store.load(log)).toEqual({ version: 1, bridges: [], changes: [] });
+    expect(store.load(log)).toEqual({ version: 1, bridges: [], changes: [], uplinks: [] });
     const changes = [{ kind: 'arp-ignore' as const, interface: 'wire', was: '0' }];
     store.save([BRIDGE], changes);
     store.close();
-    expect(StateStore.open(join(folder, 'state')).load(log)).toEqual({ version: 1, bridges: [BRIDGE], changes });
+    expect(StateStore.open(join(folder, 'state')).load(log)).toEqual({ version: 1, bridges: [BRIDGE], changes, uplinks: [] });
     expect(warnings).toEqual([]);
   });
 
@@ -97,7 +102,7 @@ describe('record', () => {
     store.save([BRIDGE], []);
     expect(statSync(store.directory).mode & 0o777).toBe(0o700);
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(readdirSync(store.directory).sort()).toEqual(['daemon.lock', 'state.json']);
+    expect(readdirSync(store.directory).sort()).toEqual(['daemon.lock', 'instance', 'state.json']);
   });
 
   test.each([
@@ -110,7 +115,7 @@ describe('record', () => {
     const store = StateStore.open(join(folder, 'state'));
     writeFileSync(path, text());
     writeFileSync(`${path}.broken-1`, 'of the time before');
-    expect(store.load(log)).toEqual({ version: 1, bridges: [], changes: [] });
+    expect(store.load(log)).toEqual({ version: 1, bridges: [], changes: [], uplinks: [] });
     expect(existsSync(path)).toBe(false);
     expect(readFileSync(`${path}.broken-2`, 'utf8')).toBe(text());
     expect(warnings).toEqual([expect.stringContaining(`set aside as ${path}.broken-2`)]);
@@ -136,7 +141,7 @@ describe('lock', () => {
     const store = StateStore.open(join(folder, 'state'));
     expect(readFileSync(join(folder, 'state', 'daemon.lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} [0-9]+\n$`));
     store.close();
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    expect(readdirSync(join(folder, 'state'))).toEqual(['instance']);
   });
 
   test('a file where the directory should be', () => {
