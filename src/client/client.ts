@@ -23,6 +23,7 @@ import type {
   FlowInfo,
   FlowQuery,
   GatewayInfo,
+  HealthInfo,
   NeighborInfo,
   PortInfo,
   PublishInfo,
@@ -170,6 +171,11 @@ export class Client {
 
   gateway(): Promise<GatewayInfo> {
     return this.json('GET', '/v1/gateway');
+  }
+
+  /** Also of a daemon that fails. */
+  health(): Promise<HealthInfo> {
+    return sendForJson(this.socketPath, 'GET', '/healthz', undefined, [503]);
   }
 
   version(): Promise<VersionInfo> {

@@ -28,11 +28,21 @@ export async function sendForStream(socketPath: string, path: string): Promise<I
   return answer;
 }
 
-/** The whole answer as JSON, undefined for an empty one. @throws ClientError when it is an error */
-export async function sendForJson<Answer>(socketPath: string, method: string, path: string, body?: object): Promise<Answer> {
+/**
+ * The whole answer as JSON, undefined for an empty one.
+ * @param answers statuses that are no error, beside those below 300
+ * @throws ClientError when it is an error
+ */
+export async function sendForJson<Answer>(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: object,
+  answers: readonly number[] = [],
+): Promise<Answer> {
   const answer = await send(socketPath, method, path, body);
   const status = answer.statusCode ?? 0;
-  if (status >= 300) throw await errorOf(answer);
+  if (status >= 300 && !answers.includes(status)) throw await errorOf(answer);
   const text = await textOf(answer);
   return (text === '' ? undefined : JSON.parse(text)) as Answer;
 }

@@ -2,45 +2,26 @@
  * The API: HTTP and JSON over the model of control/. Each route is described once, for validation, for the handler's types and for the OpenAPI
  * document. Bodies have at most 64 KiB; keys nobody knows are refused, so that a misspelled setting is no silent default.
  */
-import { release } from 'node:os';
-import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
+import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
+import type { HealthSource } from '../control/health.js';
 import { type Log, reasonOf } from '../control/log.js';
-import { errorAnswer, json } from './answers.js';
+import { errorAnswer } from './answers.js';
+import type { DockerNetworks } from './docker-networks.js';
 import { problemOf } from './problem.js';
 import { addBridgeRoutes, bridgeRoutes } from './routes-bridges.js';
 import { addCaptureRoutes, captureRoutes } from './routes-capture.js';
+import { addDaemonRoutes, daemonRoutes } from './routes-daemon.js';
 import { addGatewayRoutes, gatewayRoutes } from './routes-gateway.js';
 import { addPortRoutes, portRoutes } from './routes-ports.js';
 import { addTableRoutes, tableRoutes } from './routes-tables.js';
-import { Health, NoQuery, Version } from './schemas.js';
+import { askForUnknownNames, NAMING_PATHS } from './unknown-names.js';
 import { packageVersion } from './version.js';
 
 const MAX_BODY_BYTES = 64 << 10;
-
-const daemonRoutes = {
-  health: createRoute({
-    method: 'get',
-    path: '/healthz',
-    operationId: 'health',
-    summary: 'Whether the daemon answers',
-    tags: ['daemon'],
-    request: { query: NoQuery },
-    responses: json(Health, 'It does.'),
-  }),
-  version: createRoute({
-    method: 'get',
-    path: '/version',
-    operationId: 'version',
-    summary: 'Which daemon this is',
-    tags: ['daemon'],
-    request: { query: NoQuery },
-    responses: json(Version, 'Versions and process id.'),
-  }),
-};
 
 /** All routes, for tests that compare them with the document. */
 export const ROUTES = {
@@ -52,7 +33,16 @@ export const ROUTES = {
   ...captureRoutes,
 };
 
-export function createApp(control: Control, log: Log): OpenAPIHono {
+/**
+ * @param docker while its drivers run
+ * @param sources further parts whose health counts
+ */
+export function createApp(
+  control: Control,
+  log: Log,
+  docker?: DockerNetworks,
+  sources: readonly HealthSource[] = [],
+): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result, c) => {
       if (result.success) return;
@@ -67,11 +57,9 @@ export function createApp(control: Control, log: Log): OpenAPIHono {
   });
   // Looking for a body makes a whole Request with its abort signals, which only a late garbage collection frees: not for those without one.
   app.use((c, next) => (c.req.method === 'POST' || c.req.method === 'PATCH' ? limit(c, next) : next()));
-  app.openapi(daemonRoutes.health, (c) => c.json({ status: 'ok' as const }, 200));
-  app.openapi(daemonRoutes.version, (c) =>
-    c.json({ version: packageVersion(), node: process.version, kernel: release(), pid: process.pid }, 200),
-  );
-  addBridgeRoutes(app, control);
+  if (docker !== undefined) app.use(NAMING_PATHS, askForUnknownNames(control, docker));
+  addDaemonRoutes(app, control, sources);
+  addBridgeRoutes(app, control, docker);
   addPortRoutes(app, control);
   addTableRoutes(app, control);
   addGatewayRoutes(app, control);

@@ -1,9 +1,10 @@
 /** The configuration file: YAML, the same names as the command line's options, and bridges to make at start. */
-import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
 import { ControlError } from '../control/control-error.js';
 import { GUARD_SETTINGS } from '../control/guard.js';
 import { reasonOf } from '../control/log.js';
+import { ON_STOP } from '../control/on-stop.js';
+import { readOwned } from '../control/ownership.js';
 import { MAX_THREADS } from '../engine/protocol.js';
 import { LOG_LEVELS } from './log.js';
 import { problemOf } from './problem.js';
@@ -25,12 +26,29 @@ const Nat = z.strictObject({
   guard: z.enum(GUARD_SETTINGS).optional(),
 });
 
+const DockerSettings = z.strictObject({
+  name: z.string().optional(),
+  /** Socket of Docker's API, which is asked for names. */
+  api: z.string().optional(),
+  /** Subnets of this size in `base`, for networks whose users choose none. */
+  pools: z
+    .array(z.strictObject({ base: z.string(), size: z.int().min(8).max(30) }))
+    .min(1)
+    .max(64)
+    .optional(),
+});
+
 export const Config = z.strictObject({
   socket: z.string().optional(),
   state: z.string().optional(),
   group: z.string().optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   threads: z.int().min(1).max(MAX_THREADS).optional(),
+  /** Serve Docker's drivers: true, the driver's name, or more of it. */
+  docker: z.union([z.boolean(), z.string(), DockerSettings]).optional(),
+  /** Address and port of a listener for /metrics and /healthz. */
+  metrics: z.string().optional(),
+  onStop: z.enum(ON_STOP).optional(),
   nat: Nat.optional(),
   bridges: z
     .array(CreateBridge.extend({ ports: z.array(AttachPort).optional(), publishes: z.array(AddPublish).optional() }))
@@ -38,13 +56,20 @@ export const Config = z.strictObject({
 });
 export type Config = z.infer<typeof Config>;
 
-/** @throws ControlError that names the file and the line or key */
-export async function loadConfig(path: string): Promise<Config> {
+/**
+ * @param insecure whoever wrote it
+ * @throws ControlError that names the file and the line or key
+ */
+export async function loadConfig(path: string, insecure = false): Promise<Config> {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readOwned(path, MAX_BYTES, insecure);
   } catch (error) {
-    throw new ControlError('not-found', `cannot read the configuration: ${reasonOf(error)}`, 'name another file with --config');
+    if (!(error instanceof ControlError)) {
+      throw new ControlError('not-found', `cannot read the configuration: ${reasonOf(error)}`, 'name another file with --config');
+    }
+    const hint = error.code === 'forbidden' ? `${error.hint} mends it; --insecure-config takes it as it is` : 'name another one';
+    throw new ControlError(error.code, `the configuration is refused: ${error.message}`, hint);
   }
   return parseConfig(text, path);
 }

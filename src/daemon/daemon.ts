@@ -3,6 +3,7 @@
  *
  *     check host ─▶ claim socket ─▶ lock state ─▶ start engine ─▶ restore ─▶ configured bridges ─▶ listen
  *     SIGTERM, SIGINT ─▶ stop listening ─▶ remove what was made, put back what was changed ─▶ clear the record, remove directories ─▶ 0
+ *                         on-stop keep: ─▶ leave it, and the record, to the next daemon ─▶ 0
  *     engine died ─▶ the same, without the engine ─▶ 1
  *
  * What can be refused is refused before anything is made. The socket listens last, so whoever can connect finds everything restored.
@@ -13,14 +14,20 @@ import { getRequestListener } from '@hono/node-server';
 import { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
 import { defined } from '../control/defined.js';
+import { flowFilePath } from '../control/flow-file.js';
+import type { HealthSource } from '../control/health.js';
 import { type Log, reasonOf } from '../control/log.js';
 import { removeDirectories } from '../control/made-directories.js';
+import type { OnStop } from '../control/on-stop.js';
 import { StateStore } from '../control/state-store.js';
 import { EngineGroup } from '../engine/engine-group.js';
 import { loadBinding } from '../native/binding.js';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
+import { carryOutNotes } from './detach-notes.js';
+import { type DockerPlugin, type DockerPluginOptions, startDockerPlugin } from './docker-plugin.js';
 import { checkHost } from './host-check.js';
+import { parseTcpAddress, serveMetrics } from './metrics-listener.js';
 import { claimSocket, groupId, listen } from './socket.js';
 
 /** An orderly stop takes well under a second; what hangs must not keep the caller waiting beyond the 5 s that are promised. */
@@ -32,6 +39,12 @@ export interface DaemonOptions {
   group?: string | undefined;
   /** Engine threads; default 1. */
   threads?: number | undefined;
+  /** Where /metrics and /healthz are served over TCP, too. */
+  metrics?: string | undefined;
+  /** Serve Docker's drivers. */
+  docker?: DockerPluginOptions | undefined;
+  /** What an orderly end leaves: nothing of ours, or all of it for the next daemon. Default: nothing; with `docker` all. */
+  onStop?: OnStop | undefined;
   nat?: Config['nat'];
   bridges?: Config['bridges'];
   log: Log;
@@ -42,29 +55,46 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { log } = options;
   checkHost();
   const gid = options.group === undefined ? null : groupId(options.group);
+  const metricsAt = options.metrics === undefined ? null : parseTcpAddress(options.metrics);
   const made = await claimSocket(options.socket);
   const binding = loadBinding();
   let store: StateStore | undefined;
   let engine: EngineGroup | undefined;
   let control: Control | undefined;
+  let docker: DockerPlugin | undefined;
   let server: Server | undefined;
+  let metrics: Server | undefined;
+  /** Parts beside control whose health counts. */
+  const sources: HealthSource[] = [];
+  const onStop = options.onStop ?? (options.docker === undefined ? 'remove' : 'keep');
+  let started = false;
   let status = 0;
   // From here on signals must find their way to the cleaning up below, also while starting.
   const ending = whatEnds();
   try {
     store = StateStore.open(options.state);
     engine = await EngineGroup.start(binding, { threads: options.threads ?? 1 });
-    control = await Control.start({ binding, engine, log, store, nat: defined(options.nat ?? {}) });
+    const flowFile = flowFilePath(options.socket);
+    control = await Control.start({ binding, engine, log, store, flowFile, nat: defined(options.nat ?? {}) });
+    await carryOutNotes(control, options.state, log);
     await makeConfigured(control, options.bridges ?? [], log);
-    server = createServer(getRequestListener(createApp(control, log).fetch));
+    if (options.docker !== undefined) {
+      docker = await startDockerPlugin(options.docker, { binding, control, state: options.state, log });
+      sources.push(docker);
+    }
+    server = createServer(getRequestListener(createApp(control, log, docker, sources).fetch));
+    if (metricsAt !== null) metrics = await serveMetrics(metricsAt, control, sources, log);
     await listen(server, options.socket, gid);
+    started = true;
+    await carryOutNotes(control, options.state, log);
     // A connection that cannot be taken (no descriptors left) costs that connection, not the daemon.
     server.on('error', (error) => log.error({ reason: reasonOf(error) }, 'cannot take a connection'));
     const { threads } = engine;
     log.info({ socket: options.socket, state: options.state, pid: process.pid, threads }, `listening at ${options.socket}`);
     const end = await Promise.race([ending.promise, engine.failed]);
     if (typeof end === 'string') {
-      log.info({ signal: end }, `${end}: stopping`);
+      const what = onStop === 'keep' ? 'interfaces stay for the next daemon' : 'interfaces are removed';
+      log.info({ signal: end, onStop }, `${end}: stopping, ${what}`);
     } else {
       log.error({ reason: reasonOf(end) }, 'the engine died: cleaning up');
       status = 1;
@@ -72,7 +102,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   } finally {
     const guard = setTimeout(() => process.exit(1), STOP_MILLIS).unref();
     stopListening(server, options.socket);
-    await control?.close({ engineFailed: status === 1 }).catch((error) => {
+    await docker?.close().catch((error) => log.error({ reason: reasonOf(error) }, "cannot end Docker's driver"));
+    // A start that fails, by a mistake in the configuration, must not take from containers what a crash had left them.
+    const keep = onStop === 'keep' || (!started && store?.inherited === true);
+    await control?.close({ engineFailed: status === 1, keep }).catch((error) => {
       log.error({ reason: reasonOf(error) }, 'cannot clean up');
       status = 1;
     });
@@ -84,6 +117,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     }
     store?.close();
     server?.closeAllConnections();
+    metrics?.close();
+    metrics?.closeAllConnections();
     removeDirectories(made);
     ending.forget();
     clearTimeout(guard);

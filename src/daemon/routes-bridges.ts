@@ -2,6 +2,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Control } from '../control/control.js';
 import { body, created, json, nothing } from './answers.js';
+import { type DockerNetworks, removedFor } from './docker-networks.js';
 import { BridgeInfo, BridgePath, ChangeBridge, CreateBridge, NoQuery } from './schemas.js';
 
 const path = '/v1/bridges/{bridge}';
@@ -55,7 +56,8 @@ export const bridgeRoutes = {
   }),
 };
 
-export function addBridgeRoutes(app: OpenAPIHono, control: Control): void {
+/** @param docker while its drivers run */
+export function addBridgeRoutes(app: OpenAPIHono, control: Control, docker?: DockerNetworks): void {
   app.openapi(bridgeRoutes.list, (c) => c.json(control.listBridges(), 200));
   app.openapi(bridgeRoutes.create, async (c) => c.json(await control.createBridge(c.req.valid('json')), 201));
   app.openapi(bridgeRoutes.get, (c) => c.json(control.getBridge(c.req.valid('param').bridge), 200));
@@ -63,7 +65,9 @@ export function addBridgeRoutes(app: OpenAPIHono, control: Control): void {
     c.json(await control.changeBridge(c.req.valid('param').bridge, c.req.valid('json')), 200),
   );
   app.openapi(bridgeRoutes.remove, async (c) => {
-    await control.removeBridge(c.req.valid('param').bridge);
+    const { bridge } = c.req.valid('param');
+    const removed = docker !== undefined && (await removedFor(docker, control.getBridge(bridge)));
+    if (!removed) await control.removeBridge(bridge);
     return c.body(null, 204);
   });
 }

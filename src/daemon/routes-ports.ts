@@ -2,6 +2,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Control } from '../control/control.js';
 import { body, created, json, nothing } from './answers.js';
+import { refuseDockersPort } from './docker-networks.js';
 import { AttachPort, BridgePath, ChangePort, NoQuery, PortInfo, PortPath } from './schemas.js';
 
 const all = '/v1/bridges/{bridge}/ports';
@@ -72,6 +73,7 @@ export function addPortRoutes(app: OpenAPIHono, control: Control): void {
   });
   app.openapi(portRoutes.detach, async (c) => {
     const { bridge, port } = c.req.valid('param');
+    refuseDockersPort(control.getPort(bridge, port), control.getBridge(bridge));
     await control.detach(bridge, port);
     return c.body(null, 204);
   });

@@ -1,9 +1,9 @@
 /** The API's objects of the gateway: rules, publishes, flows, uplinks. As schemas.ts, compared with the types of control/model by the compiler. */
 import { z } from '@hono/zod-openapi';
-import type * as model from '../control/model.js';
+import * as model from '../control/model.js';
 import { GATEWAY_COUNTERS } from '../core/counters.js';
 import { wholeNumber } from './problem.js';
-import { counters, text } from './schema-parts.js';
+import { container, counters, text } from './schema-parts.js';
 
 const PORT = { min: 1, max: 65_535 } as const;
 /** Of flows: the id of an ICMP query may be 0. */
@@ -52,6 +52,7 @@ export const PublishInfo = z
     hostPortEnd: z.number(),
     port: z.number(),
     portName: text('web'),
+    container: container.nullable(),
     address: text('10.1.0.2'),
     listening: z.boolean(),
   })
@@ -64,6 +65,7 @@ export const AddPublish = z
     hostPortEnd: wholeNumber(PORT).optional(),
     port: wholeNumber(PORT).openapi({ example: 80 }),
     portName: text('web'),
+    reservation: z.enum(model.RESERVATIONS).optional(),
   })
   .openapi('AddPublish') satisfies z.ZodType<model.AddPublish>;
 export const RemovePublishQuery = z.strictObject({

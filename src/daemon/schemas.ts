@@ -25,7 +25,7 @@ import {
   PORT_COUNTERS,
 } from '../core/counters.js';
 import { numberAbove, numberWithin, wholeNumber } from './problem.js';
-import { counters, name, text } from './schema-parts.js';
+import { container, counters, name, network, text } from './schema-parts.js';
 import { egressAddress, mssClamp, Rule, Rules, uplink } from './schemas-gateway.js';
 
 const INTERFACE_DROPS = Object.keys(INTERFACE_DROP_REASONS) as InterfaceDrop[];
@@ -55,9 +55,6 @@ export const ErrorBody = z
   })
   .openapi('Error');
 
-const label = { id: text('4f1c2b7d90aa'), name: text('web').nullable() };
-const container = z.strictObject({ engine: z.enum(model.CONTAINER_ENGINES), ...label });
-const network = z.strictObject({ engine: z.enum(model.NETWORK_ENGINES), ...label });
 const rate = z.strictObject({ bitsPerSecond: wholeNumber(RATE_BITS), burstBytes: wholeNumber(RATE_BURST) }).nullable();
 const rates = z.strictObject({ in: rate, out: rate });
 const route = z.strictObject({ destination: text('10.9.0.0/16'), gateway: text('10.1.0.1').optional() });
@@ -217,7 +214,13 @@ export const CaptureQuery = z.strictObject({
 export const VlanQuery = z.strictObject({ vlan: z.coerce.number().pipe(wholeNumber(VLAN)).optional() });
 export const NoQuery = z.strictObject({});
 export const Removed = z.strictObject({ removed: z.number() }).openapi('Removed');
-export const Health = z.strictObject({ status: z.literal('ok') }).openapi('Health');
+const healthState = z.enum(model.HEALTH_STATES);
+export const Health = z
+  .strictObject({
+    status: healthState,
+    checks: z.array(z.strictObject({ name: text('engine'), status: healthState, message: text('it turns') })),
+  })
+  .openapi('Health') satisfies z.ZodType<model.HealthInfo>;
 export const Version = z
   .strictObject({ version: z.string(), node: z.string(), kernel: z.string(), pid: z.number() })
   .openapi('Version') satisfies z.ZodType<model.VersionInfo>;

@@ -14,6 +14,26 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describe('configuration', () => {
+  test.each([
+    'docker: true',
+    'docker: tb',
+    'docker: { name: tb, api: /run/docker.sock, pools: [{ base: 10.0.0.0/8, size: 24 }] }',
+  ])('%s', async (text) => {
+    expect((await parseConfig(text, 'x.yaml')).docker).toBeDefined();
+  });
+
+  test.each(['docker: 5', 'docker: { nmae: tb }', 'docker: { pools: [] }', 'docker: { pools: [{ base: 10.0.0.0/8 }] }'])(
+    '%s is refused',
+    async (text) => {
+      await expect(parseConfig(text, 'x.yaml')).rejects.toThrow('x.yaml: docker');
+    },
+  );
+
+  test('onStop: remove or keep, nothing else', async () => {
+    expect((await parseConfig('onStop: keep', 'x.yaml')).onStop).toBe('keep');
+    await expect(parseConfig('onStop: never', 'x.yaml')).rejects.toThrow('x.yaml: onStop');
+  });
+
   test('all there is', async () => {
     const text = `
 socket: /run/x.sock
