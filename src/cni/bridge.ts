@@ -1,0 +1,53 @@
+/** The bridge of a network: found, or made by the first ADD. */
+import type { BridgeInfo } from '../control/model.js';
+import type { AddressPlan } from './addresses.js';
+import type { Call } from './call.js';
+import { CniError, Code } from './cni-error.js';
+import { ask, find } from './daemon-error.js';
+import type { Settings } from './settings.js';
+
+/** @throws CniError when a bridge of that name is another's, or its gateway is another */
+export async function ensureBridge({ client, network }: Call, settings: Settings, plan: AddressPlan): Promise<BridgeInfo> {
+  const name = network.bridge;
+  const look = () => find(`look for bridge ${name}`, client.getBridge(name));
+  const there = await look();
+  if (there !== undefined) return checked(there, network, plan);
+  const { subnet } = plan;
+  if (subnet === undefined && plan.own !== null) {
+    const what = `bridge ${name} does not exist, and ipam has no subnet to make it with`;
+    throw new CniError(Code.invalidConfig, what, 'add "subnet" to ipam');
+  }
+  try {
+    return await ask(
+      `make bridge ${name}`,
+      client.createBridge({
+        name,
+        subnet,
+        gateway: subnet === undefined ? undefined : plan.gateway,
+        mtu: settings.mtu,
+        internal: settings.internal ? true : undefined,
+        uplink: settings.ipMasq ? settings.uplink : 'none',
+        network: { engine: 'cni', id: network.name, name: network.name },
+      }),
+    );
+  } catch (error) {
+    // A parallel call was faster.
+    const made = await look();
+    if (made === undefined) throw error;
+    return checked(made, network, plan);
+  }
+}
+
+function checked(bridge: BridgeInfo, network: Call['network'], plan: AddressPlan): BridgeInfo {
+  const owner = bridge.network;
+  if (!network.bridgeNamed && !(owner?.engine === 'cni' && owner.id === network.name)) {
+    const whose = owner === null ? 'made by hand' : `of ${owner.engine} network ${owner.name ?? owner.id}`;
+    const what = `there is a bridge ${bridge.name}, ${whose}`;
+    throw new CniError(Code.invalidConfig, what, 'name the one to use with "bridge", that one or another');
+  }
+  if (plan.subnet !== undefined && plan.gateway !== undefined && bridge.gateway !== null && bridge.gateway !== plan.gateway) {
+    const what = `bridge ${bridge.name} has the gateway ${bridge.gateway}, the IPAM says ${plan.gateway}`;
+    throw new CniError(Code.invalidConfig, what, `make them one, or remove the bridge: tapbridge rm ${bridge.name}`);
+  }
+  return bridge;
+}

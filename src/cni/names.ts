@@ -1,0 +1,27 @@
+/** Names on the daemon's side, computed and never stored: every call finds what the one before made. */
+import { createHash } from 'node:crypto';
+
+/** IFNAMSIZ less the NUL: a bridge's name is also its host port's. */
+const MAX_BRIDGE_BYTES = 15;
+const BRIDGE_PREFIX = 'tb-';
+
+/** 'tb-tapnet'; a network whose name is too long gets the beginning of it and a hash: 'tb-kuber-1f3c9a'. */
+export function bridgeNameOf(network: string): string {
+  const plain = `${BRIDGE_PREFIX}${network}`;
+  if (plain.length <= MAX_BRIDGE_BYTES) return plain;
+  const hash = digest(network, 6);
+  return `${BRIDGE_PREFIX}${network.slice(0, MAX_BRIDGE_BYTES - BRIDGE_PREFIX.length - hash.length - 1)}-${hash}`;
+}
+
+/**
+ * '0a1b2c3d4e5f-eth0-9f86d081884c': for a person the beginning of the container's id and the interface; the hash, over the network too, makes it
+ * the attachment's alone. At most 41 bytes.
+ */
+export function portNameOf(network: string, containerId: string, ifname: string): string {
+  const shown = ifname.replace(/[^A-Za-z0-9_.-]/g, '_');
+  return `${containerId.slice(0, 12)}-${shown}-${digest(`${network}\0${containerId}\0${ifname}`, 12)}`;
+}
+
+function digest(text: string, digits: number): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, digits);
+}
