@@ -34,7 +34,7 @@ export function benchCommand(): Command {
     .description('measure tapbridge beside the kernel bridge and others, in namespaces of its own')
     .option(
       '--set <name>',
-      'what to compare: bridge, or nat (a container, a gateway that translates, a host outside); bridge unless said',
+      'what to compare: bridge, nat (a container, a gateway that translates, a host outside), docker or docker-nat (the same in containers of a real engine); bridge unless said',
     )
     .option('--drivers <names>', 'what to measure, with commas between, or all; the first is the reference of all ratios')
     .option('--types <names>', 'what about it: types or families of types, with commas between, or all')
@@ -54,6 +54,7 @@ Without options: three drivers, the most important types, under three minutes. E
   tapbridge bench --quick
   tapbridge bench --types udp-size,tcp-1 --drivers kernel-bridge,tapbridge,veth --rounds 12
   tapbridge bench --set nat
+  tapbridge bench --set docker-nat --types requests
   tapbridge bench --full --json now.json --html now.html
   tapbridge bench compare before.json now.json`,
     )

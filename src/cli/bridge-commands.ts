@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { CreateBridge } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
+import { labelText } from './label-text.js';
 import { print, printJson, printTable, withProgress } from './output.js';
 import { egressAddress, mssClamp, onOff, wholeNumber } from './values.js';
 
@@ -90,13 +91,17 @@ export function listCommand(): Command {
         await printTable(
           [
             { title: 'BRIDGE' },
+            { title: 'NETWORK' },
             { title: 'SUBNET' },
             { title: 'GATEWAY' },
             { title: 'MAC' },
             { title: 'MTU', align: 'right' },
             { title: 'PORTS', align: 'right' },
           ],
-          bridges.map(({ name, subnet, gateway, mac, mtu, ports }) => [name, subnet, gateway, mac, mtu, ports]),
+          bridges.map(({ name, network, subnet, gateway, mac, mtu, ports }) => {
+            const label = network === null ? null : labelText(network);
+            return [name, label, subnet, gateway, mac, mtu, ports];
+          }),
         );
       }),
     );

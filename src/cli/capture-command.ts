@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CaptureOptions } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
+import { askPortNames } from './port-names.js';
 import { wholeNumber } from './values.js';
 
 interface Options extends ClientOptions {
@@ -36,11 +37,12 @@ export function captureCommand(): Command {
           count: options.count === undefined ? undefined : wholeNumber('--count', options.count),
           snapLength: options.snaplen === undefined ? undefined : wholeNumber('--snaplen', options.snaplen),
         };
+        const names = await askPortNames(client, bridge);
         const capture = await client.capture(bridge, request);
         try {
           // The wire formats are loaded for this command only.
           const { follow } = await import('./follow-capture.js');
-          await follow(capture, bridge, options.write);
+          await follow(capture, bridge, options.write, names);
         } finally {
           capture.close();
         }

@@ -26,10 +26,15 @@ export function completeCommand(): Command {
 }
 
 async function namesOf(client: Client, kind: Exclude<Kind, 'interfaces'>, bridge: string | undefined): Promise<string[]> {
-  if (kind === 'bridges') return (await client.listBridges()).map(({ name }) => name);
+  if (kind === 'bridges') return (await client.listBridges()).flatMap(({ name, network }) => withLabel(name, network));
   if (bridge === undefined) throw new UsageError(`${kind} are of a bridge`, `write: complete ${kind} BRIDGE`);
-  if (kind === 'ports') return (await client.listPorts(bridge)).map(({ name }) => name);
+  if (kind === 'ports') return (await client.listPorts(bridge)).flatMap(({ name, container }) => withLabel(name, container));
   return (await client.listPublishes(bridge)).map(hostSideText);
+}
+
+/** What an engine calls it will do as well. */
+function withLabel(name: string, label: { name: string | null } | null): string[] {
+  return label === null || label.name === null || label.name === name ? [name] : [name, label.name];
 }
 
 function interfaces(): string[] {

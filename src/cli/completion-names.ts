@@ -10,6 +10,7 @@ const ARGUMENTS: Record<string, readonly (Kind | null)[]> = {
   show: ['bridges'],
   publish: ['bridges', null, 'ports'],
   unpublish: ['bridges', 'publishes'],
+  publishes: ['bridges'],
   policy: ['bridges'],
   capture: ['bridges'],
   complete: [null, 'bridges'],

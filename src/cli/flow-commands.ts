@@ -1,11 +1,12 @@
 /** flows watch, flows flush */
 import { Command } from 'commander';
 import type { Client, FlowWatch } from '../client/client.js';
-import type { FlowQuery } from '../control/model.js';
+import type { FlowEvent, FlowQuery } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { type FilterOptions, flowQuery, withFilterOptions } from './flow-filter.js';
 import { eventLine } from './flow-text.js';
 import { print } from './output.js';
+import { askPortNames, type PortNames } from './port-names.js';
 
 type Options = ClientOptions & FilterOptions;
 
@@ -61,24 +62,25 @@ What goes on sending opens new flows, where it may.
 async function watch(client: Client, bridge: string | undefined, query: FlowQuery, json: boolean): Promise<void> {
   const bridges = bridge === undefined ? (await client.listBridges()).map(({ name }) => name) : [bridge];
   if (bridges.length === 0) throw Object.assign(new Error('there is no bridge'), { hint: 'make one: tapbridge create NAME' });
-  const watches: FlowWatch[] = [];
+  const watches: { started: FlowWatch; names: PortNames }[] = [];
   let ended = false;
   const close = (): void => {
     ended = true;
-    for (const each of watches) each.close();
+    for (const { started } of watches) started.close();
   };
   process.on('SIGINT', close);
   process.on('SIGTERM', close);
   process.stdout.on('error', close);
   try {
     for (const name of bridges) {
+      const names: PortNames = json ? (port) => port : await askPortNames(client, name);
       const started = await client.watchFlows(name, query);
       // Interrupted meanwhile.
       if (ended) return started.close();
-      watches.push(started);
+      watches.push({ started, names });
     }
     if (process.stderr.isTTY === true) process.stderr.write(`watching flows of ${bridges.join(', ')}, Ctrl-C ends it\n`);
-    await Promise.all(watches.map((each) => printEvents(each, json)));
+    await Promise.all(watches.map(({ started, names }) => printEvents(started, json, names)));
   } finally {
     close();
     process.off('SIGINT', close);
@@ -87,10 +89,16 @@ async function watch(client: Client, bridge: string | undefined, query: FlowQuer
   }
 }
 
-async function printEvents(events: FlowWatch, json: boolean): Promise<void> {
+/** @param names of ports there were at the start, in lines */
+async function printEvents(events: FlowWatch, json: boolean, names: PortNames): Promise<void> {
   for await (const bunch of events) {
     let text = '';
-    for (const event of bunch) text += `${json ? JSON.stringify(event) : eventLine(event)}\n`;
+    for (const event of bunch) text += `${json ? JSON.stringify(event) : eventLine(withNames(event, names))}\n`;
     await print(text);
   }
+}
+
+function withNames(event: FlowEvent, names: PortNames): FlowEvent {
+  const { flow } = event;
+  return flow === undefined || flow.port === null ? event : { ...event, flow: { ...flow, port: names(flow.port) } };
 }

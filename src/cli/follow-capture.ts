@@ -4,12 +4,17 @@ import type { Capture } from '../client/client.js';
 import { type PcapngEvent, PcapngReader } from '../client/pcapng-reader.js';
 import { describe } from '../wire/describe.js';
 import { print } from './output.js';
+import type { PortNames } from './port-names.js';
 
 /** Where the pcapng goes; lines for people without one. */
 type Sink = { write(chunk: Uint8Array): Promise<void>; close(): void };
 
-/** @param target a file, '-' for standard output, undefined for lines @throws Error when the file cannot be written */
-export async function follow(capture: Capture, bridge: string, target: string | undefined): Promise<void> {
+/**
+ * @param target a file, '-' for standard output, undefined for lines
+ * @param names of ports, in lines
+ * @throws Error when the file cannot be written
+ */
+export async function follow(capture: Capture, bridge: string, target: string | undefined, names: PortNames): Promise<void> {
   const sink = target === undefined ? null : target === '-' ? { write: print, close() {} } : fileSink(target);
   const reader = new PcapngReader();
   const counts = { frames: 0, lost: 0 };
@@ -28,7 +33,7 @@ export async function follow(capture: Capture, bridge: string, target: string | 
   try {
     for await (const chunk of capture) {
       let lines = '';
-      for (const event of reader.push(chunk)) lines += taken(event, counts, sink === null);
+      for (const event of reader.push(chunk)) lines += taken(event, counts, sink === null ? names : null);
       if (sink !== null) await sink.write(chunk);
       else if (lines !== '') await print(lines);
     }
@@ -44,18 +49,18 @@ export async function follow(capture: Capture, bridge: string, target: string | 
   process.stderr.write(`${counts.frames} frames captured, ${counts.lost} lost\n`);
 }
 
-/** Counts an event; returns its line when lines are wanted. */
-function taken(event: PcapngEvent, counts: { frames: number; lost: number }, wantLine: boolean): string {
+/** Counts an event; returns its line. @param names null: no lines are wanted */
+function taken(event: PcapngEvent, counts: { frames: number; lost: number }, names: PortNames | null): string {
   if (event.kind === 'statistics') {
     counts.lost += event.dropped;
     return '';
   }
   counts.frames++;
-  if (!wantLine) return '';
+  if (names === null) return '';
   const time = new Date(Math.floor(event.micros / 1000));
   const clock = `${time.toTimeString().slice(0, 8)}.${String(event.micros % 1_000_000).padStart(6, '0')}`;
   const direction = event.direction === 'in' ? '>' : '<';
-  return `${clock} ${event.port} ${direction} ${describe(event.bytes, 0, event.bytes.length)}\n`;
+  return `${clock} ${names(event.port)} ${direction} ${describe(event.bytes, 0, event.bytes.length)}\n`;
 }
 
 function fileSink(path: string): Sink {

@@ -4,12 +4,15 @@ import type { Command } from 'commander';
 import type { AttachPort, PortInfo } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
+import { labelText } from './label-text.js';
 import { print, printJson, withProgress } from './output.js';
+import { ratesGiven } from './rates.js';
 import { egressAddress, factor, wholeNumber } from './values.js';
 
-const SOURCES = '--netns, --pid, --iface, --capture and --replay';
+const SOURCES = '--container, --netns, --pid, --iface, --capture and --replay';
 
 interface AttachOptions extends ClientOptions {
+  container?: string;
   netns?: string;
   pid?: string;
   iface?: string;
@@ -24,12 +27,17 @@ interface AttachOptions extends ClientOptions {
   isolated?: boolean;
   locked?: boolean;
   egress?: string;
+  rateIn?: string;
+  burstIn?: string;
+  rateOut?: string;
+  burstOut?: string;
 }
 
 export function attachCommand(): Command {
   return clientCommand('attach', 'connect a container, a namespace, an interface or a file to a bridge')
     .argument('<bridge>')
     .argument('<port>', 'name of the new port')
+    .option('--container <name|id>', 'a running container of Docker or podman; docker:NAME and podman:NAME say whose')
     .option('--netns <name|path>', 'a network namespace: its name in /run/netns, or a path')
     .option('--pid <pid>', 'the network namespace of a process')
     .option('--iface <interface>', 'an interface of the host: a veth end, a network card')
@@ -39,16 +47,32 @@ export function attachCommand(): Command {
     .option('--loop', 'a replay starts over at its end')
     .option('--ifname <name>', 'name of the interface inside of the namespace (default: eth0)')
     .option('--ip <cidr|auto>', 'address of the interface; auto: the next free one of the subnet')
-    .option('--mac <mac>', 'default: a random one')
+    .option('--mac <mac>', 'default: made of the address; without one random')
     .option('--mtu <bytes>', "default: the bridge's")
     .option('--isolated', 'no traffic to other isolated ports')
     .option('--locked', 'nothing but its own MAC may send')
     .option('--egress <ip>', 'what its flows are translated to on the way out (default: as the bridge has it)')
+    .option('--rate-in <rate>', 'what it gets at most: 64kbit, 10mbit, 1.5gbit')
+    .option('--burst-in <bytes>', 'what it may get at once: 128k, 1m (default: 5 ms of the rate, at least 128k)')
+    .option('--rate-out <rate>', 'what it sends at most')
+    .option('--burst-out <bytes>', 'what it may send at once')
     .option('--json', 'print the port as JSON')
-    .addHelpText('after', `\nExactly one of ${SOURCES} says what is attached.`)
+    .addHelpText(
+      'after',
+      `
+Exactly one of ${SOURCES} says what is attached.
+
+  docker run -d --network none --name web nginx
+  tapbridge attach tb0 web --container web --ip auto`,
+    )
     .action((bridge: string, port: string, options: AttachOptions) =>
       withClient(`attach ${port}`, options, async (client) => {
-        const attached = await withProgress(`attaching ${port}`, client.attach(bridge, attachRequest(port, options)));
+        const request = attachRequest(port, options);
+        if (options.container !== undefined) {
+          const { findContainer } = await import('./named-container.js');
+          Object.assign(request, await findContainer(options.container));
+        }
+        const attached = await withProgress(`attaching ${port}`, client.attach(bridge, request));
         if (options.json) return printJson(attached);
         await print(`${port} attached to ${bridge}: ${whatIsBehind(attached)}\n`);
       }),
@@ -67,17 +91,34 @@ export function detachCommand(): Command {
     );
 }
 
-function whatIsBehind({ kind, file, netns, pid, ip, interface: name }: PortInfo): string {
+function whatIsBehind({ kind, file, netns, pid, container, ip, interface: name }: PortInfo): string {
   if (kind === 'capture') return `written to ${file}`;
   if (kind === 'replay') return `replayed from ${file}`;
-  const where = netns ?? (pid === null ? 'the host' : `process ${pid}`);
+  const inside = container === null ? netns : `container ${labelText(container)}`;
+  const where = inside ?? (pid === null ? 'the host' : `process ${pid}`);
   return `${name} in ${where}${ip === null ? '' : ` with ${ip}`}`;
 }
 
-/** @throws UsageError */
+/** A container is not in it: its engine has to be asked. @throws UsageError */
 export function attachRequest(port: string, options: AttachOptions): AttachPort {
-  const { netns, pid, iface, capture, replay, speed, loop = false, ifname, ip, mac, mtu, isolated, locked, egress } = options;
-  if ([netns, pid, iface, capture, replay].filter((given) => given !== undefined).length !== 1) {
+  const {
+    container,
+    netns,
+    pid,
+    iface,
+    capture,
+    replay,
+    speed,
+    loop = false,
+    ifname,
+    ip,
+    mac,
+    mtu,
+    isolated,
+    locked,
+    egress,
+  } = options;
+  if ([container, netns, pid, iface, capture, replay].filter((given) => given !== undefined).length !== 1) {
     throw new UsageError(`exactly one of ${SOURCES} must be given`, 'see tapbridge attach --help');
   }
   if (replay === undefined && (speed !== undefined || loop)) {
@@ -101,6 +142,15 @@ export function attachRequest(port: string, options: AttachOptions): AttachPort 
     mtu: mtu === undefined ? undefined : wholeNumber('--mtu', mtu),
     flags: isolated || locked ? flags : undefined,
     egressAddress: egress === undefined ? undefined : egressAddress('--egress', egress),
+    rates: ratesGiven(
+      {
+        'rate-in': options.rateIn,
+        'burst-in': options.burstIn,
+        'rate-out': options.rateOut,
+        'burst-out': options.burstOut,
+      },
+      '--',
+    ),
   };
 }
 

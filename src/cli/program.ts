@@ -4,14 +4,17 @@ import { packageVersion } from '../daemon/version.js';
 import { benchCommand } from './bench-command.js';
 import { createCommand, listCommand, removeCommand } from './bridge-commands.js';
 import { captureCommand } from './capture-command.js';
+import { cniCommand } from './cni-command.js';
 import { completeCommand } from './complete-command.js';
 import { completionCommand } from './completion.js';
 import { daemonCommand } from './daemon-command.js';
 import { demoCommand } from './demo-command.js';
+import { dockerCommand } from './docker-command.js';
+import { doctorCommand } from './doctor-command.js';
 import { flowsCommand } from './flow-commands.js';
 import { policyCommand } from './policy-command.js';
 import { attachCommand, detachCommand } from './port-commands.js';
-import { publishCommand, unpublishCommand } from './publish-commands.js';
+import { publishCommand, publishesCommand, unpublishCommand } from './publish-commands.js';
 import { setCommand } from './set-command.js';
 import { showCommand } from './show-command.js';
 import { fdbCommand, neighborCommand } from './table-commands.js';
@@ -37,12 +40,16 @@ export function buildProgram(): Command {
     showCommand(),
     publishCommand(),
     unpublishCommand(),
+    publishesCommand(),
     flowsCommand(),
     policyCommand(),
     uplinksCommand(),
     fdbCommand(),
     neighborCommand(),
     captureCommand(),
+    cniCommand(),
+    dockerCommand(),
+    doctorCommand(),
     completionCommand(),
     completeCommand(),
   ]) {

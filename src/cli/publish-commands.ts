@@ -1,7 +1,8 @@
-/** publish, unpublish */
+/** publish, unpublish, publishes */
 import type { Command } from 'commander';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
-import { print, printJson } from './output.js';
+import { labelText } from './label-text.js';
+import { print, printJson, printTable } from './output.js';
 import { containerSideText, hostSideText, parsePublish, parseUnpublish } from './published.js';
 
 export function publishCommand(): Command {
@@ -40,6 +41,31 @@ export function unpublishCommand(): Command {
       withClient(`unpublish ${ports}`, options, async (client) => {
         await client.unpublish(bridge, parseUnpublish(ports));
         await print(`${ports} no longer leads anywhere\n`);
+      }),
+    );
+}
+
+export function publishesCommand(): Command {
+  return clientCommand('publishes', 'list the published ports of all bridges, those of Docker and CNI among them')
+    .argument('[bridge]', 'only those of this bridge or network')
+    .option('--json', 'print them as JSON')
+    .action((bridge: string | undefined, options: ClientOptions) =>
+      withClient('publishes', options, async (client) => {
+        const bridges = bridge === undefined ? await client.listBridges() : [await client.getBridge(bridge)];
+        const lists = await Promise.all(bridges.map(({ name }) => client.listPublishes(name)));
+        if (options.json) return printJson(lists.flat());
+        await printTable(
+          [{ title: 'HOST' }, { title: 'CONTAINER' }, { title: 'ADDRESS' }, { title: 'NETWORK' }, { title: 'LISTENER' }],
+          lists.flatMap((publishes, at) =>
+            publishes.map((publish) => [
+              hostSideText(publish),
+              publish.container === null ? publish.portName : labelText(publish.container),
+              containerSideText(publish),
+              bridges[at].network === null ? bridges[at].name : labelText(bridges[at].network),
+              publish.listening ? 'yes' : 'no',
+            ]),
+          ),
+        );
       }),
     );
 }

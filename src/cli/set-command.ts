@@ -4,6 +4,7 @@ import type { ChangeBridge, ChangePort } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { UsageError } from './failure.js';
 import { print, printJson } from './output.js';
+import { RATE_KEYS, type RateKey, ratesGiven } from './rates.js';
 import { egressAddress, fraction, micros, mssClamp, onOff, wholeNumber } from './values.js';
 
 const BRIDGE_KEYS: Record<string, (text: string) => ChangeBridge> = {
@@ -39,6 +40,7 @@ const PORT_SETTINGS = [
   'mtu',
   'mac-limit',
   'egress',
+  ...RATE_KEYS,
   ...FRACTIONS,
   ...Object.keys(TIMES),
   'seed',
@@ -60,7 +62,9 @@ Of a port:   ${PORT_SETTINGS.join(', ')}
   tapbridge set tb0 uplink=eth0,eth1 egress=192.0.2.7
   tapbridge set tb0 web egress=none                  as the bridge has it
   tapbridge set tb0 web isolated=on loss=1% delay=5ms
-  tapbridge set tb0 web faults=off`,
+  tapbridge set tb0 web faults=off
+  tapbridge set tb0 web rate-in=100mbit rate-out=10mbit burst-out=256k
+  tapbridge set tb0 web rate-in=off`,
     )
     .action((bridge: string, settings: string[], options: ClientOptions) =>
       withClient(`set ${bridge}`, options, async (client) => {
@@ -102,6 +106,7 @@ export function bridgeChange(pairs: readonly Pair[]): ChangeBridge {
 /** @throws UsageError */
 export function portChange(pairs: readonly Pair[]): ChangePort {
   const change: ChangePort = {};
+  const rates: { [Key in RateKey]?: string } = {};
   for (const [key, value] of pairs) {
     if (Object.hasOwn(FLAGS, key)) {
       change.flags = { ...change.flags, [FLAGS[key as keyof typeof FLAGS]]: onOff(key, value) };
@@ -119,11 +124,14 @@ export function portChange(pairs: readonly Pair[]): ChangePort {
       change.mtu = wholeNumber(key, value);
     } else if (key === 'egress') {
       change.egressAddress = egressAddress(key, value);
+    } else if ((RATE_KEYS as readonly string[]).includes(key)) {
+      rates[key as RateKey] = value;
     } else if (key === 'mac-limit') {
       change.macLimit = wholeNumber(key, value);
     } else {
       throw new UsageError(`a port has no setting ${key}`, `there are: ${PORT_SETTINGS.join(', ')}`);
     }
   }
+  change.rates = ratesGiven(rates);
   return change;
 }

@@ -1,10 +1,12 @@
 /** show BRIDGE [ports|fdb|neighbors|publishes|flows|gateway|counters] */
 import { Argument, type Command } from 'commander';
 import type { Client } from '../client/client.js';
-import type { BridgeInfo } from '../control/model.js';
+import type { BridgeInfo, CountersInfo, PublishInfo } from '../control/model.js';
 import { type ClientOptions, clientCommand, withClient } from './command.js';
 import { type FilterOptions, flowQuery, refuseFilter, withFilterOptions } from './flow-filter.js';
+import { labelText } from './label-text.js';
 import { print, printJson, printTitle } from './output.js';
+import { askPortNames, type PortNames, portNames, renamed } from './port-names.js';
 import { printFlows } from './show-flows.js';
 import { gatewayLine, showGateway } from './show-gateway.js';
 import * as tables from './show-tables.js';
@@ -16,7 +18,7 @@ type Options = ClientOptions & FilterOptions;
 
 export function showCommand(): Command {
   const command = clientCommand('show', 'show what a bridge has, knows and counted')
-    .argument('<bridge>')
+    .argument('<bridge>', 'its name, or the name or id of its network')
     .addArgument(new Argument('[part]', 'a summary of all without it').choices(PARTS));
   return withFilterOptions(command)
     .option('--json', 'print it as JSON')
@@ -40,17 +42,22 @@ export function showCommand(): Command {
 async function showPart(client: Client, bridge: string, part: Part, options: Options): Promise<void> {
   const json = options.json === true;
   if (part === 'ports') await show(await client.listPorts(bridge), json, tables.printPorts);
-  else if (part === 'fdb') await show(await client.listFdb(bridge), json, tables.printFdb);
-  else if (part === 'neighbors') await show(await client.listNeighbors(bridge), json, tables.printNeighbors);
-  else if (part === 'publishes') await show(await client.listPublishes(bridge), json, tables.printPublishes);
-  else if (part === 'flows') await printFlows(client.listFlows(bridge, flowQuery(options)), json);
   else if (part === 'gateway') await showGateway(client, bridge, json);
-  else await show(await client.counters(bridge), json, tables.printCounters);
+  else {
+    const names: PortNames = json ? (port) => port : await askPortNames(client, bridge);
+    if (part === 'fdb') await show(renamed(await client.listFdb(bridge), names), json, tables.printFdb);
+    else if (part === 'neighbors') await show(renamed(await client.listNeighbors(bridge), names), json, tables.printNeighbors);
+    else if (part === 'publishes') await show(named(await client.listPublishes(bridge), names), json, tables.printPublishes);
+    else if (part === 'flows') await printFlows(client.listFlows(bridge, flowQuery(options)), json, names);
+    else await show(inCounters(await client.counters(bridge), names), json, tables.printCounters);
+  }
 }
 
-async function showAll(client: Client, name: string, json: boolean): Promise<void> {
-  const [bridge, uplinks, ports, fdb, neighbors, publishes, counters] = await Promise.all([
-    client.getBridge(name),
+async function showAll(client: Client, asked: string, json: boolean): Promise<void> {
+  // Asked for by the name of its network, perhaps.
+  const bridge = await client.getBridge(asked);
+  const { name } = bridge;
+  const [uplinks, ports, fdb, neighbors, publishes, counters] = await Promise.all([
     client.listUplinks(),
     client.listPorts(name),
     client.listFdb(name),
@@ -63,10 +70,19 @@ async function showAll(client: Client, name: string, json: boolean): Promise<voi
   await printBridge(bridge);
   await print(`${gatewayLine(bridge, used)}\n`);
   await section(`ports (${ports.length})`, ports, tables.printPorts);
-  await section(`fdb (${fdb.length})`, fdb, tables.printFdb);
-  await section(`neighbors (${neighbors.length})`, neighbors, tables.printNeighbors);
-  await section(`publishes (${publishes.length})`, publishes, tables.printPublishes);
-  await section('drops', tables.dropRows(counters).filter(tables.isCounted), tables.printDrops);
+  const names = portNames(ports, bridge.network !== null);
+  await section(`fdb (${fdb.length})`, renamed(fdb, names), tables.printFdb);
+  await section(`neighbors (${neighbors.length})`, renamed(neighbors, names), tables.printNeighbors);
+  await section(`publishes (${publishes.length})`, named(publishes, names), tables.printPublishes);
+  await section('drops', tables.dropRows(inCounters(counters, names)).filter(tables.isCounted), tables.printDrops);
+}
+
+function named(publishes: readonly PublishInfo[], names: PortNames): PublishInfo[] {
+  return publishes.map((publish) => ({ ...publish, portName: names(publish.portName) }));
+}
+
+function inCounters(counters: CountersInfo, names: PortNames): CountersInfo {
+  return { ...counters, ports: renamed(counters.ports, names) };
 }
 
 async function show<T>(value: T, json: boolean, table: (value: T) => Promise<void>): Promise<void> {
@@ -81,7 +97,8 @@ async function section<T>(title: string, rows: T[], table: (rows: T[]) => Promis
 
 async function printBridge(bridge: BridgeInfo): Promise<void> {
   const address = bridge.subnet === null ? 'no subnet' : `${bridge.gateway} of ${bridge.subnet}`;
-  await printTitle(`bridge ${bridge.name}`);
+  const network = bridge.network === null ? '' : `, network ${labelText(bridge.network)}`;
+  await printTitle(`bridge ${bridge.name}${network}`);
   const ageing = bridge.ageingSeconds === 0 ? 'never learns' : `ageing ${bridge.ageingSeconds} s`;
   const proxy = bridge.arpProxy ? 'answers ARP' : 'floods ARP';
   await print(`${address}, ${bridge.mac}, MTU ${bridge.mtu}, ${ageing}, up to ${bridge.fdbLimit} MACs, ${proxy}\n`);

@@ -2,11 +2,13 @@
 import type { FlowInfo } from '../control/model.js';
 import { flowLine } from './flow-text.js';
 import { print } from './output.js';
+import { type PortNames, renamed } from './port-names.js';
 
-export async function printFlows(pages: AsyncIterable<FlowInfo[]>, json: boolean): Promise<void> {
+/** @param names of ports, in lines */
+export async function printFlows(pages: AsyncIterable<FlowInfo[]>, json: boolean, names: PortNames): Promise<void> {
   if (json) return printArray(pages);
   for await (const page of pages) {
-    if (page.length > 0) await print(`${page.map(flowLine).join('\n')}\n`);
+    if (page.length > 0) await print(`${renamed(page, names).map(flowLine).join('\n')}\n`);
   }
 }
 

@@ -16,13 +16,10 @@ export function gatewayLine(bridge: BridgeInfo, uplinks: readonly UplinkInfo[]):
   ].join(', ');
 }
 
-export async function showGateway(client: Client, name: string, json: boolean): Promise<void> {
-  const [bridge, counters, gateway, uplinks] = await Promise.all([
-    client.getBridge(name),
-    client.counters(name),
-    client.gateway(),
-    client.listUplinks(),
-  ]);
+export async function showGateway(client: Client, asked: string, json: boolean): Promise<void> {
+  const bridge = await client.getBridge(asked);
+  const { name } = bridge;
+  const [counters, gateway, uplinks] = await Promise.all([client.counters(name), client.gateway(), client.listUplinks()]);
   const counts = counters.gateway;
   if (json) {
     const split = (drops: boolean) =>

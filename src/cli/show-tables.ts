@@ -1,6 +1,7 @@
 /** The parts of a bridge as tables. */
 import type { CountersInfo, FdbInfo, NeighborInfo, PortInfo, PublishInfo } from '../control/model.js';
 import { DROP_REASONS, GATEWAY_COUNTERS, GATEWAY_DROPS, INTERFACE_DROP_REASONS } from '../core/counters.js';
+import { labelText } from './label-text.js';
 import { print, printTable } from './output.js';
 import { containerSideText, hostSideText } from './published.js';
 
@@ -25,6 +26,7 @@ export async function printPorts(ports: PortInfo[]): Promise<void> {
       { title: 'STATE' },
       { title: 'INTERFACE' },
       { title: 'NAMESPACE' },
+      { title: 'CONTAINER' },
       { title: 'MAC' },
       { title: 'IP' },
       { title: 'RX FRAMES', align: 'right' },
@@ -37,6 +39,7 @@ export async function printPorts(ports: PortInfo[]): Promise<void> {
       port.state,
       port.interface ?? port.file,
       port.netns ?? (port.pid === null ? null : `pid ${port.pid}`),
+      port.container === null ? null : labelText(port.container),
       port.mac,
       port.ip,
       port.rxFrames,

@@ -45,6 +45,24 @@ export function micros(what: string, text: string): number {
   return Math.round(Number(match[1]) * UNITS[match[2]]);
 }
 
+const BITS: Record<string, number> = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+
+/** '10mbit', '1.5gbit', '64kbit' as bits a second. */
+export function bitRate(what: string, text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)([kmg]?bit)$/i.exec(text);
+  if (match === null) throw new UsageError(`${what} is a rate like 64kbit, 10mbit or 1.5gbit, not ${JSON.stringify(text)}`);
+  return Math.round(Number(match[1]) * BITS[match[2].toLowerCase()]);
+}
+
+const BYTES: Record<string, number> = { '': 1, k: 1 << 10, m: 1 << 20, g: 1 << 30 };
+
+/** '128k', '1m', '70000' as bytes; k is 1,024. */
+export function byteCount(what: string, text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)([kmg]?)$/i.exec(text);
+  if (match === null) throw new UsageError(`${what} is a number of bytes like 128k or 1m, not ${JSON.stringify(text)}`);
+  return Math.round(Number(match[1]) * BYTES[match[2].toLowerCase()]);
+}
+
 const MSS_CLAMPS: readonly string[] = ['auto', 'on', 'off'] satisfies MssClamp[];
 
 export function mssClamp(what: string, text: string): MssClamp {

@@ -1,8 +1,8 @@
 /** The commands of the gateway against an API that is made up: what they ask for and what they print. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { buildProgram } from '../../src/cli/program.js';
 import { FakeControl, madeFlow } from '../helpers/fake-control.js';
 import { FakeServer } from '../helpers/fake-server.js';
+import { type Result, runCommand } from './cli-run.js';
 
 let control: FakeControl;
 let server: FakeServer;
@@ -16,33 +16,8 @@ afterEach(async () => {
   await server.close();
 });
 
-interface Result {
-  out: string;
-  err: string;
-  status: number;
-  /** Largest piece written at once. */
-  largest: number;
-}
-
-/** @param onOut called with each piece on its way out; false ends the pipe as a reader that left does */
-async function cli(args: string[], onOut: (text: string) => boolean = () => true): Promise<Result> {
-  const result: Result = { out: '', err: '', status: 0, largest: 0 };
-  vi.spyOn(process.stdout, 'write').mockImplementation(((text: string, done?: (error?: Error) => void) => {
-    result.out += text;
-    result.largest = Math.max(result.largest, text.length);
-    const error = onOut(text) ? undefined : Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
-    done?.(error);
-    return true;
-  }) as never);
-  vi.spyOn(process.stderr, 'write').mockImplementation(((text: string) => {
-    result.err += text;
-    return true;
-  }) as never);
-  process.exitCode = undefined;
-  await buildProgram().parseAsync([...args, '--socket', server.path], { from: 'user' });
-  result.status = Number(process.exitCode ?? 0);
-  vi.restoreAllMocks();
-  return result;
+function cli(args: string[], onOut?: (text: string) => boolean): Promise<Result> {
+  return runCommand(server.path, args, onOut);
 }
 
 describe('publish', () => {

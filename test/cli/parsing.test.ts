@@ -5,7 +5,7 @@ import { attachRequest } from '../../src/cli/port-commands.js';
 import { bridgeChange, parsePairs, portChange } from '../../src/cli/set-command.js';
 import { plainTable } from '../../src/cli/table.js';
 import { terminalTable } from '../../src/cli/terminal-table.js';
-import { factor, fraction, micros, onOff, wholeNumber } from '../../src/cli/values.js';
+import { bitRate, byteCount, factor, fraction, micros, onOff, wholeNumber } from '../../src/cli/values.js';
 import { ClientError } from '../../src/client/client-error.js';
 
 describe('values', () => {
@@ -15,6 +15,8 @@ describe('values', () => {
     expect([fraction('x', '1%'), fraction('x', '0.25'), fraction('x', '0')]).toEqual([0.01, 0.25, 0]);
     expect([factor('x', '2'), factor('x', '0.5'), factor('x', '0')]).toEqual([2, 0.5, 0]);
     expect([micros('x', '200us'), micros('x', '1.5ms'), micros('x', '2s')]).toEqual([200, 1500, 2_000_000]);
+    expect([bitRate('x', '64kbit'), bitRate('x', '1.5Gbit'), bitRate('x', '8000bit')]).toEqual([64_000, 1.5e9, 8000]);
+    expect([byteCount('x', '128k'), byteCount('x', '1.5M'), byteCount('x', '70000')]).toEqual([131_072, 1_572_864, 70_000]);
   });
 
   test.each([
@@ -28,6 +30,14 @@ describe('values', () => {
     () => fraction('x', '-0.1'),
     () => micros('x', '5'),
     () => micros('x', '5min'),
+    () => bitRate('x', '10'),
+    () => bitRate('x', '10mbps'),
+    () => bitRate('x', 'fast'),
+    () => byteCount('x', '1kb'),
+    () => byteCount('x', '-1'),
+    () => portChange(parsePairs(['burst-in=128k'])),
+    () => portChange(parsePairs(['rate-in=off', 'burst-in=128k'])),
+    () => attachRequest('web', { netns: 'web', burstOut: '128k' }),
   ])('others are usage errors', (parse) => {
     expect(parse).toThrow(UsageError);
   });
@@ -49,6 +59,14 @@ describe('set', () => {
       faults: { loss: 0.01, delayMicros: 5000, seed: 7 },
     });
     expect(portChange(parsePairs(['faults=off']))).toEqual({ faults: null });
+    expect(portChange(parsePairs(['rate-in=off', 'rate-out=1gbit', 'burst-out=256k']))).toEqual({
+      rates: { in: null, out: { bitsPerSecond: 1e9, burstBytes: 262_144 } },
+    });
+    // 5 ms of the rate, but never less than two super-frames.
+    expect(attachRequest('web', { netns: 'web', rateIn: '1gbit', rateOut: '10mbit' }).rates).toEqual({
+      in: { bitsPerSecond: 1e9, burstBytes: 625_000 },
+      out: { bitsPerSecond: 1e7, burstBytes: 131_072 },
+    });
   });
 
   test.each([
