@@ -44,10 +44,21 @@ export interface Driver {
   layer: 2 | 3;
   /** Whether a is inside of a gateway that translates, and b outside: for the types that measure that. */
   nat?: boolean;
+  /** Whether its hosts are containers of a real engine. */
+  containers?: boolean;
   /** Whether echoes pass. */
   ping: boolean;
   /** Ports it can have, a and b included. */
   maxPorts: number;
+  /** Makes a and b, where they are not the lab's. */
+  makeHosts?(lab: Lab): Promise<Pick<Wiring, 'a' | 'b'>>;
   /** Gives host a the address A on eth0, host b the address B, spare ports none, and connects all. */
   connect(lab: Lab, wiring: Wiring): Promise<Connection>;
+}
+
+/** The hosts a driver connects. */
+export async function hostsOf({ makeHosts }: Driver, lab: Lab): Promise<Pick<Wiring, 'a' | 'b'>> {
+  if (makeHosts !== undefined) return makeHosts(lab);
+  const [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
+  return { a, b };
 }

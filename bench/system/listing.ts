@@ -1,13 +1,13 @@
 /** What there is to measure: --list. */
 import { columns } from '../../dist/demo/report.js';
-import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, QUICK_TYPES, TYPES } from './matrix.js';
+import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, QUICK_TYPES, setOf, TYPES } from './matrix.js';
 import { absence } from './plan.js';
 
 export function listing(bold: (text: string) => string = (text) => text): string {
   const drivers = DRIVERS.map((driver) => [
     driver.name,
     driver.role,
-    driver.nat === true ? 'set nat' : DEFAULT_DRIVERS.includes(driver.name) ? 'default' : '',
+    setOf(driver) !== 'bridge' ? `set ${setOf(driver)}` : DEFAULT_DRIVERS.includes(driver.name) ? 'default' : '',
     driver.maxPorts > 2 ? `up to ${driver.maxPorts} ports` : '2 ports',
     driver.what,
     absence(driver) ?? '',

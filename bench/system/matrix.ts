@@ -2,6 +2,8 @@
 import type { Driver } from './driver.js';
 import { dockerBridge } from './drivers/docker-bridge.js';
 import { dockerNat } from './drivers/docker-nat.js';
+import { dockerTapbridge, dockerTapbridgeNat } from './drivers/docker-tapbridge.js';
+import { docker0, docker0Nat } from './drivers/docker0.js';
 import { kernelBridge } from './drivers/kernel-bridge.js';
 import { kernelTuned } from './drivers/kernel-tuned.js';
 import { ovs } from './drivers/ovs.js';
@@ -24,6 +26,7 @@ import { learningRate } from './types/learning-rate.js';
 import { memory } from './types/memory.js';
 import { NAT_TYPES } from './types/nat.js';
 import { pingIdle, pingRtt } from './types/ping.js';
+import { REQUESTS } from './types/requests.js';
 import { tcpConnect, tcpRr } from './types/tcp-ask.js';
 import { tcp1, tcp1Cubic, tcp1Reno, tcp1Reverse, tcp8 } from './types/tcp-bulk.js';
 import { tcp1Iperf3 } from './types/tcp-iperf3.js';
@@ -45,6 +48,10 @@ export const DRIVERS: readonly Driver[] = [
   veth,
   dockerNat,
   tapbridgeNat,
+  docker0,
+  dockerTapbridge,
+  docker0Nat,
+  dockerTapbridgeNat,
 ];
 export const TYPES: readonly BenchType[] = [
   ...UDP_SIZES,
@@ -72,6 +79,7 @@ export const TYPES: readonly BenchType[] = [
   udpRr,
   pingIdle,
   ...NAT_TYPES,
+  ...REQUESTS,
 ];
 
 /** What runs without --drivers: the first one that can run here is the reference. */
@@ -81,11 +89,29 @@ export const DEFAULT_TYPES = ['udp-64', 'udp-16-flows', 'udp-1446', 'tcp-1', 'tc
 /** And with --quick. */
 export const QUICK_TYPES = ['udp-64', 'tcp-1', 'ping-idle'];
 
-/** What there is to compare: bridges, or gateways that translate between a container and the outside. A type of one says nothing about the other. */
-export const SETS = ['bridge', 'nat'] as const;
+/**
+ * What there is to compare: bridges, or gateways that translate between a container and the outside, and the same with real containers of a Docker
+ * engine. A type of one says nothing about another.
+ */
+export const SETS = ['bridge', 'nat', 'docker', 'docker-nat'] as const;
 export type SetName = (typeof SETS)[number];
 
-/** Names of what belongs to a set. */
-export function namesOf(all: readonly { name: string; nat?: boolean }[], set: SetName): string[] {
-  return all.filter(({ nat = false }) => nat === (set === 'nat')).map(({ name }) => name);
+/** Names of the drivers of a set. */
+export function driversIn(set: SetName): string[] {
+  return DRIVERS.filter((driver) => setOf(driver) === set).map(({ name }) => name);
+}
+
+/** Names of the types that its drivers can meet: real containers all but those with further ports. */
+export function typesIn(set: SetName): string[] {
+  const docker = set === 'docker' || set === 'docker-nat';
+  const nat = set === 'nat' || set === 'docker-nat';
+  const fitting = TYPES.filter(
+    (type) => (type.nat ?? false) === nat && (docker ? (type.ports ?? 2) === 2 : type.containers !== true),
+  );
+  return fitting.map(({ name }) => name);
+}
+
+export function setOf({ nat = false, containers = false }: Pick<Driver, 'nat' | 'containers'>): SetName {
+  if (containers) return nat ? 'docker-nat' : 'docker';
+  return nat ? 'nat' : 'bridge';
 }

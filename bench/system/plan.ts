@@ -1,7 +1,18 @@
 /** What a campaign will do: options checked, drivers that cannot run here and pairs that do not go together left out, with the reason. */
 import { UsageError } from '../../dist/cli/failure.js';
 import type { Driver } from './driver.js';
-import { DEFAULT_DRIVERS, DEFAULT_TYPES, DRIVERS, namesOf, QUICK_TYPES, SETS, type SetName, TYPES } from './matrix.js';
+import {
+  DEFAULT_DRIVERS,
+  DEFAULT_TYPES,
+  DRIVERS,
+  driversIn,
+  QUICK_TYPES,
+  SETS,
+  type SetName,
+  setOf,
+  TYPES,
+  typesIn,
+} from './matrix.js';
 import { findProgram } from './programs.js';
 import type { Campaign } from './result.js';
 import { type BenchType, WARM_UP_SHARE } from './type.js';
@@ -47,18 +58,34 @@ interface Preset {
   aa: boolean;
 }
 
-const NAT_DRIVERS = namesOf(DRIVERS, 'nat');
-const NAT_TYPES = namesOf(TYPES, 'nat');
+const [NAT_DRIVERS, DOCKER_DRIVERS, DOCKER_NAT_DRIVERS] = [driversIn('nat'), driversIn('docker'), driversIn('docker-nat')];
+const [NAT_TYPES, DOCKER_NAT_TYPES] = [typesIn('nat'), typesIn('docker-nat')];
 const PRESETS: Record<SetName, Record<'default' | 'quick' | 'full', Preset>> = {
   bridge: {
     default: { rounds: 6, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: DEFAULT_TYPES, aa: false },
     quick: { rounds: 3, seconds: 0.5, drivers: DEFAULT_DRIVERS, types: QUICK_TYPES, aa: false },
-    full: { rounds: 6, seconds: 1, drivers: namesOf(DRIVERS, 'bridge'), types: namesOf(TYPES, 'bridge'), aa: true },
+    full: { rounds: 6, seconds: 1, drivers: driversIn('bridge'), types: typesIn('bridge'), aa: true },
   },
   nat: {
     default: { rounds: 6, seconds: 0.5, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: false },
     quick: { rounds: 3, seconds: 0.5, drivers: NAT_DRIVERS, types: ['nat-udp-64', 'nat-tcp-out', 'nat-ping'], aa: false },
     full: { rounds: 6, seconds: 1, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: true },
+  },
+  docker: {
+    default: { rounds: 6, seconds: 0.5, drivers: DOCKER_DRIVERS, types: DEFAULT_TYPES, aa: false },
+    quick: { rounds: 3, seconds: 0.5, drivers: DOCKER_DRIVERS, types: QUICK_TYPES, aa: false },
+    full: { rounds: 6, seconds: 1, drivers: DOCKER_DRIVERS, types: typesIn('docker'), aa: true },
+  },
+  'docker-nat': {
+    default: { rounds: 6, seconds: 0.5, drivers: DOCKER_NAT_DRIVERS, types: DOCKER_NAT_TYPES, aa: false },
+    quick: {
+      rounds: 3,
+      seconds: 0.5,
+      drivers: DOCKER_NAT_DRIVERS,
+      types: ['nat-tcp-in', 'requests-nginx', 'requests-redis'],
+      aa: false,
+    },
+    full: { rounds: 6, seconds: 1, drivers: DOCKER_NAT_DRIVERS, types: DOCKER_NAT_TYPES, aa: true },
   },
 };
 
@@ -110,6 +137,7 @@ export function makePlan(options: BenchOptions, installed: (command: string) => 
 export function mismatch(driver: Driver, type: BenchType): string | null {
   if (type.nat === true && driver.nat !== true) return 'translates no addresses';
   if (type.nat !== true && driver.nat === true) return 'has b outside, which only types of the set nat measure';
+  if (type.containers === true && driver.containers !== true) return 'has no server in a container';
   if (driver.layer > type.layer) return 'passes IP only, no frames';
   if (type.ping === true && !driver.ping) return 'passes no ICMP echoes';
   const ports = type.ports ?? 2;
@@ -133,11 +161,10 @@ function isInstalled(command: string): boolean {
 function chooseSet({ set: name, drivers = '', types = '' }: BenchOptions): SetName {
   if (name === undefined) {
     const given = [...drivers.split(','), ...types.split(',')].map((each) => each.trim());
-    const named = [
-      ...DRIVERS,
-      ...TYPES.flatMap(({ name, family, nat = false }) => [name, family].map((word) => ({ name: word, nat }))),
-    ];
-    return named.some(({ name, nat }) => nat === true && given.includes(name)) ? 'nat' : 'bridge';
+    const wanted = DRIVERS.filter((driver) => given.includes(driver.name)).map(setOf);
+    const measured = TYPES.filter((type) => given.includes(type.name) || given.includes(type.family)).map(setOf);
+    // A driver says more than a type, which the drivers of two sets may meet.
+    return SETS.findLast((each) => wanted.includes(each)) ?? SETS.findLast((each) => measured.includes(each)) ?? 'bridge';
   }
   const set = SETS.find((each) => each === name);
   if (set === undefined) throw unknown('--set', name, SETS);
@@ -145,7 +172,7 @@ function chooseSet({ set: name, drivers = '', types = '' }: BenchOptions): SetNa
 }
 
 function chooseDrivers(list: string | undefined, preset: readonly string[], set: SetName): Driver[] {
-  return named('--drivers', list, preset, namesOf(DRIVERS, set)).map((name) => {
+  return named('--drivers', list, preset, driversIn(set)).map((name) => {
     const driver = DRIVERS.find((each) => each.name === name);
     if (driver === undefined)
       throw unknown(
@@ -159,7 +186,7 @@ function chooseDrivers(list: string | undefined, preset: readonly string[], set:
 
 /** Types by name or by family, in the order of the report. */
 function chooseTypes(list: string | undefined, preset: readonly string[], set: SetName): BenchType[] {
-  const names = named('--types', list, preset, namesOf(TYPES, set));
+  const names = named('--types', list, preset, typesIn(set));
   for (const name of names) {
     if (!TYPES.some((type) => type.name === name || type.family === name)) {
       throw unknown('--types', name, [...new Set(TYPES.flatMap((type) => [type.name, type.family]))]);

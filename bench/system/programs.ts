@@ -77,6 +77,15 @@ export class Program {
     return new Program(command, lab.start(namespace, locate(command), args, { ...options, stdio: 'pipe' }));
   }
 
+  /** SIGKILL; waits until it is gone. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
   /** Waits until `ready` says true. An error of `ready` means not yet. @throws Error with what the program said, when it ends or takes too long */
   async until(what: string, ready: () => boolean | Promise<boolean>): Promise<void> {
     const deadline = performance.now() + READY_MILLIS;

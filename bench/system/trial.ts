@@ -8,7 +8,7 @@ import { Lab } from '../../dist/lab/lab.js';
 import type { LabHost } from '../../dist/lab/lab-host.js';
 import { foreignCores, snapshotProcesses } from '../foreign-work.js';
 import { cpuTimes } from '../machine.js';
-import type { Connection, Driver, SparePort } from './driver.js';
+import { type Connection, type Driver, hostsOf, type SparePort } from './driver.js';
 import { DRIVERS, TYPES } from './matrix.js';
 import { ask, findProgram } from './programs.js';
 import { residentMib } from './resident-memory.js';
@@ -43,7 +43,7 @@ async function run(driver: Driver, type: BenchType, seconds: number): Promise<Tr
 
 /** Hosts and spare ports, connected, and seen to be. */
 async function connect(lab: Lab, driver: Driver, type: BenchType, seconds: number): Promise<Trial> {
-  const [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
+  const { a, b } = await hostsOf(driver, lab);
   const spares = (type.ports ?? 2) - 2;
   const spareHost = spares > 0 ? await lab.host('spare') : undefined;
   const hosts = spareHost === undefined ? [a, b] : [a, b, spareHost];

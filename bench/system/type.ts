@@ -48,6 +48,8 @@ export interface BenchType {
   ping?: boolean;
   /** Needs a driver whose a is inside of a gateway that translates, and b outside. */
   nat?: boolean;
+  /** Needs a driver whose hosts are containers: it asks servers that run in one. */
+  containers?: boolean;
   /** Programs it cannot do without, and the Debian packages that have them. */
   needs?: readonly { command: string; package: string }[];
   /** Ports it needs, a and b included. Default 2. The trial makes the spare ones and hands them to the driver. */

@@ -34,14 +34,18 @@ export class LabNamespace {
   private readonly bound: boolean;
   private closed = false;
 
-  /** @throws SystemError EPERM without the rights to make a namespace */
-  constructor(binding: Binding, id: string) {
+  /**
+   * @param existing opens a namespace that is somebody else's, a container's for example, instead of making one
+   * @throws SystemError EPERM without the rights to make a namespace
+   */
+  constructor(binding: Binding, id: string, existing?: string) {
     this.binding = binding;
     this.id = id;
-    const { netns, bound } = create(binding, id);
+    const { netns, bound } =
+      existing === undefined ? create(binding, id) : { netns: Netns.open(binding, existing), bound: false };
     this.netns = netns;
     this.bound = bound;
-    this.path = bound ? `/run/netns/${id}` : `/proc/${process.pid}/fd/${netns.descriptor}`;
+    this.path = bound ? `/run/netns/${id}` : (existing ?? `/proc/${process.pid}/fd/${netns.descriptor}`);
     try {
       this.netlink = Netlink.open(binding, netns.descriptor);
       setLink(this.netlink, getLink(this.netlink, 'lo').index, { up: true });

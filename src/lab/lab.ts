@@ -32,7 +32,7 @@ const END_MILLIS = 5000;
 export interface RunOptions {
   env?: Record<string, string>;
   /** Default: 'inherit'. Of standard output and error. */
-  stdio?: 'inherit' | 'pipe' | 'ignore';
+  stdio?: 'inherit' | 'pipe' | 'ignore' | number;
   /** 'pipe': standard input stays open, for programs that end when it does. Default 'ignore': nothing to read. */
   stdin?: 'pipe' | 'ignore';
 }
@@ -43,6 +43,7 @@ export class Lab {
   private readonly hosts: LabHost[] = [];
   private readonly namespaces: LabNamespace[] = [];
   private readonly programs: ChildProcess[] = [];
+  private readonly endings: (() => void)[] = [];
   private ownFolder = '';
   private closed = false;
   private readonly onExit = (): void => this.closeNow();
@@ -67,17 +68,20 @@ export class Lab {
     return new Lab(prefix, binding);
   }
 
-  /** A namespace without a process. @throws SystemError EPERM without the rights to make one */
-  namespace(name: string): LabNamespace {
+  /**
+   * A namespace without a process. The lab's own, unless `existing` opens one that is somebody else's: a container's.
+   * @throws SystemError EPERM without the rights to make one
+   */
+  namespace(name: string, existing?: string): LabNamespace {
     if (this.closed) throw new Error('the lab is closed');
-    const namespace = new LabNamespace(this.binding, `${this.prefix}-${process.pid}-${name}`);
+    const namespace = new LabNamespace(this.binding, `${this.prefix}-${process.pid}-${name}`, existing);
     this.namespaces.push(namespace);
     return namespace;
   }
 
   /** A namespace and a process in it. @throws Error */
-  async host(name: string): Promise<LabHost> {
-    const host = await LabHost.start(name, this.namespace(name));
+  async host(name: string, existing?: string): Promise<LabHost> {
+    const host = await LabHost.start(name, this.namespace(name, existing));
     this.hosts.push(host);
     // The lab was closed while the process started.
     if (this.closed) host.closeNow();
@@ -128,8 +132,14 @@ export class Lab {
     return program;
   }
 
+  /** Has `work` done before programs are ended, whatever ends the lab. Nothing in it may be asynchronous, and it may come twice. */
+  beforeEnd(work: () => void): void {
+    this.endings.push(work);
+  }
+
   /** Ends programs and processes, removes namespaces and the folder. Idempotent. */
   async close(): Promise<void> {
+    for (const work of this.endings) work();
     const programs = this.programs.filter(alive);
     for (const program of programs) program.kill('SIGTERM');
     await Promise.all(programs.map(ended));
@@ -143,6 +153,7 @@ export class Lab {
     this.closed = true;
     process.off('exit', this.onExit);
     for (const signal of SIGNALS) process.off(signal, this.onSignal);
+    for (const work of this.endings) work();
     for (const program of this.programs) if (alive(program)) program.kill('SIGKILL');
     for (const host of this.hosts) host.closeNow();
     for (const namespace of this.namespaces) namespace.close();

@@ -1,7 +1,7 @@
 /** Options → plan: what is refused, what is left out and why, in which order trials run. */
 import { expect, test } from 'vitest';
 import type { Driver } from '../../bench/system/driver.js';
-import { DRIVERS, namesOf, TYPES } from '../../bench/system/matrix.js';
+import { DRIVERS, driversIn, TYPES, typesIn } from '../../bench/system/matrix.js';
 import { type BenchOptions, makePlan, mismatch, planSeconds, trialsOfRound } from '../../bench/system/plan.js';
 import type { BenchType } from '../../bench/system/type.js';
 
@@ -45,9 +45,9 @@ test('--quick: under 45 seconds', () => {
 
 test('--full: every driver and type, and the reference twice', () => {
   const plan = makePlan({ full: true }, everything);
-  expect(plan.types.map(({ name }) => name)).toEqual(namesOf(TYPES, 'bridge'));
+  expect(plan.types.map(({ name }) => name)).toEqual(typesIn('bridge'));
   expect(plan.entrants.map(({ label }) => label).slice(0, 2)).toEqual(['docker-bridge', 'docker-bridge-again']);
-  expect(plan.entrants).toHaveLength(namesOf(DRIVERS, 'bridge').length + 1);
+  expect(plan.entrants).toHaveLength(driversIn('bridge').length + 1);
 });
 
 test('a family stands for its types', () => {
@@ -59,7 +59,7 @@ test('a family stands for its types', () => {
 test('--set nat: gateways and what is measured through them, beside nothing else', () => {
   const plan = makePlan({ set: 'nat' }, everything);
   expect(plan).toMatchObject({ reference: 'docker-nat', missing: [], command: 'tapbridge bench --set nat' });
-  expect(plan.types.map(({ name }) => name)).toEqual(namesOf(TYPES, 'nat'));
+  expect(plan.types.map(({ name }) => name)).toEqual(typesIn('nat'));
   expect(planSeconds(plan)).toBeLessThan(180);
   expect(planSeconds(makePlan({ set: 'nat', quick: true }, everything))).toBeLessThan(45);
   expect(makePlan({ types: 'nat-ping' }, everything).reference).toBe('docker-nat');
@@ -68,7 +68,7 @@ test('--set nat: gateways and what is measured through them, beside nothing else
 
 test('all', () => {
   const plan = makePlan({ drivers: 'all', types: 'all' }, everything);
-  expect([plan.entrants.length, plan.types.length]).toEqual([namesOf(DRIVERS, 'bridge').length, namesOf(TYPES, 'bridge').length]);
+  expect([plan.entrants.length, plan.types.length]).toEqual([driversIn('bridge').length, typesIn('bridge').length]);
 });
 
 test('a missing program leaves the driver out, with its package; the next one is the reference', () => {
