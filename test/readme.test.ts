@@ -78,6 +78,7 @@ test('every file the documents link to exists', () => {
     'docs/api.md',
     'docs/daemon.md',
     'docs/gateway.md',
+    'docs/docker.md',
     'docs/ports.md',
   ]) {
     const document = new URL(`../${name}`, import.meta.url);

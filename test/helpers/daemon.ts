@@ -27,10 +27,13 @@ export class TestDaemon {
   /** JSON lines. */
   log = '';
   private readonly lab: Lab;
+  private readonly environment: Record<string, string>;
   private program: ChildProcess | undefined;
 
-  private constructor(lab: Lab, namespace: LabNamespace) {
+  /** @param environment besides this process's own */
+  constructor(lab: Lab, namespace: LabNamespace, environment: Record<string, string> = {}) {
     this.lab = lab;
+    this.environment = environment;
     this.namespace = namespace;
     this.folder = mkdtempSync(join(tmpdir(), 'tapbridge-test-'));
     this.socket = join(this.folder, 'daemon.sock');
@@ -91,7 +94,7 @@ export class TestDaemon {
   private spawn(...args: string[]): ChildProcess {
     const main = compiledModule('../cli/main.js');
     const all = ['daemon', '--socket', this.socket, '--state', this.state, '--threads', String(THREADS), ...args];
-    const program = this.lab.run(this.namespace, main, all, { stdio: 'pipe' });
+    const program = this.lab.run(this.namespace, main, all, { stdio: 'pipe', env: this.environment });
     program.stderr?.on('data', (chunk) => (this.log += chunk));
     return program;
   }

@@ -175,7 +175,18 @@ export class FakeControl {
     this.refuseOthers(bridge);
     this.published.push(request);
     const { protocol = 'tcp', hostAddress = null, hostPort, hostPortEnd = hostPort, port, portName } = request;
-    const made = { bridge, protocol, hostAddress, hostPort, hostPortEnd, port, portName, address: '10.1.0.2', listening: true };
+    const made = {
+      bridge,
+      protocol,
+      hostAddress,
+      hostPort,
+      hostPortEnd,
+      port,
+      portName,
+      container: null,
+      address: '10.1.0.2',
+      listening: true,
+    };
     this.publishes.push(made);
     return made;
   }

@@ -9,7 +9,24 @@ import { describe, test } from 'vitest';
 const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
 
-export type Requirement = 'root' | 'bpf' | 'tap' | 'named-netns' | `tool:${string}`;
+export type Requirement = 'root' | 'bpf' | 'tap' | 'named-netns' | 'docker' | 'compose' | 'podman' | 'cnitool' | `tool:${string}`;
+
+/** Programs of a real engine, and the one command that installs them. */
+const ENGINES = {
+  docker: {
+    programs: ['dockerd', 'containerd', 'runc', 'iptables', 'busybox', 'iperf3', 'tcpdump'],
+    command: 'apt-get install docker.io iptables busybox-static iperf3 tcpdump',
+  },
+  compose: { programs: ['docker-compose'], command: 'apt-get install docker-compose' },
+  podman: {
+    programs: ['podman', 'runc', 'iptables', 'busybox', '/usr/lib/cni/portmap', '/usr/lib/cni/host-local'],
+    command: 'apt-get install podman runc containernetworking-plugins iptables busybox-static',
+  },
+  cnitool: {
+    programs: ['go', 'dpkg-source', '/usr/lib/cni/host-local'],
+    command: 'apt-get install golang-go dpkg-dev containernetworking-plugins',
+  },
+} as const;
 
 /** Whether this process may make namespaces and interfaces: CAP_SYS_ADMIN and CAP_NET_ADMIN, as root or in a user namespace of its own. */
 export function isRoot(): boolean {
@@ -41,6 +58,10 @@ const HOW: Record<Requirement, string> = {
   bpf: 'root of the machine itself, not of a user namespace (for eBPF)',
   'named-netns': 'a /run that can be written (run as root; or mount a tmpfs on /run in a mount namespace of your own)',
   tap: '/dev/net/tun, readable and writable (modprobe tun)',
+  docker: `a Docker engine (${ENGINES.docker.command})`,
+  compose: `docker-compose (${ENGINES.compose.command})`,
+  podman: `podman with CNI (${ENGINES.podman.command})`,
+  cnitool: `what cnitool is built with (${ENGINES.cnitool.command})`,
 };
 
 /** '' when everything is there, else what is missing, told in one line. @throws Error with it under CI. */
@@ -59,7 +80,11 @@ function has(requirement: Requirement): boolean {
   if (requirement === 'bpf') return isRoot() && /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
   if (requirement === 'tap') return canTap();
   if (requirement === 'named-netns') return isRoot() && writable(existsSync('/run/netns') ? '/run/netns' : '/run');
-  const tool = requirement.slice('tool:'.length);
+  if (requirement in ENGINES) return ENGINES[requirement as keyof typeof ENGINES].programs.every(isInstalled);
+  return isInstalled(requirement.slice('tool:'.length));
+}
+
+function isInstalled(tool: string): boolean {
   return spawnSync('/bin/sh', ['-c', 'command -v -- "$0"', tool], { stdio: 'ignore' }).status === 0;
 }
 

@@ -80,6 +80,7 @@ describeSystem('api: every route', ['root', 'tap'], () => {
     const [type, { schema }] = Object.entries(content)[0];
     expect(answer.type).toContain(type);
     if (type === 'application/x-ndjson') return linesOf(answer.text).map((line) => schema.parse?.(line));
+    if (type.startsWith('text/')) return answer.text;
     return schema.parse === undefined ? answer.text : schema.parse(JSON.parse(answer.text));
   }
 
@@ -88,6 +89,7 @@ describeSystem('api: every route', ['root', 'tap'], () => {
     const mac = '02:00:00:00:00:44';
     await call('health', '/healthz', 200);
     await call('version', '/version', 200);
+    expect(await call('metrics', '/metrics', 200)).toContain('tapbridge_info{');
     await call('create', '/v1/bridges', 201, { name: 'tb0', subnet: '198.18.0.0/24' });
     await call('list', '/v1/bridges', 200);
     await call('get', tb0, 200);

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Connection, Driver, SparePort } from '../../bench/system/driver.js';
+import { type Connection, type Driver, hostsOf, type SparePort } from '../../bench/system/driver.js';
 import { DRIVERS } from '../../bench/system/matrix.js';
 import { findProgram } from '../../bench/system/programs.js';
 import { Lab } from '../../dist/lab/lab.js';
@@ -35,40 +35,45 @@ function gone(pid: number): boolean {
 
 function describeDriver(driver: Driver): void {
   const tools = (driver.needs ?? []).map(({ command }) => `tool:${findProgram(command) ?? command}` as const);
+  const engine = driver.containers === true ? (['docker'] as const) : [];
   const packages = (driver.needs ?? []).map((need) => need.package).join(', ');
-  describeSystem(`bench driver ${driver.name}${packages === '' ? '' : ` (${packages})`}`, ['root', 'tap', ...tools], () => {
-    let lab: Lab;
-    let a: LabHost;
-    let b: LabHost;
-    let spare: SparePort[];
-    let connection: Connection;
+  describeSystem(
+    `bench driver ${driver.name}${packages === '' ? '' : ` (${packages})`}`,
+    ['root', 'tap', ...engine, ...tools],
+    () => {
+      let lab: Lab;
+      let a: LabHost;
+      let b: LabHost;
+      let spare: SparePort[];
+      let connection: Connection;
 
-    beforeEach(async () => {
-      lab = Lab.create('tbdriver');
-      [a, b] = await Promise.all([lab.host('a'), lab.host('b')]);
-      spare = driver.maxPorts > 2 ? [{ namespace: lab.namespace('spare'), ifname: 'third' }] : [];
-      connection = await driver.connect(lab, { a, b, spare });
-    });
-    afterEach(() => lab.close());
+      beforeEach(async () => {
+        lab = Lab.create('tbdriver');
+        ({ a, b } = await hostsOf(driver, lab));
+        spare = driver.maxPorts > 2 ? [{ namespace: lab.namespace('spare'), ifname: 'third' }] : [];
+        connection = await driver.connect(lab, { a, b, spare });
+      });
+      afterEach(() => lab.close());
 
-    test('echoes, datagrams, a stream', async () => {
-      const { addressOfA, addressOfB } = connection;
-      if (driver.ping) expect((await a.ping({ address: addressOfB, count: 3, timeoutMillis: 3000 })).received).toBe(3);
-      await expectTraffic(a, b, addressOfB);
-      if (driver.layer === 2) await expectTraffic(b, a, addressOfA);
-      for (const { namespace, ifname } of spare) {
-        expect(namespace.interfaces().find(({ name }) => name === ifname)).toMatchObject({ up: true, lowerUp: true });
-      }
-    });
+      test('echoes, datagrams, a stream', async () => {
+        const { addressOfA, addressOfB } = connection;
+        if (driver.ping) expect((await a.ping({ address: addressOfB, count: 3, timeoutMillis: 3000 })).received).toBe(3);
+        await expectTraffic(a, b, addressOfB);
+        if (driver.layer === 2) await expectTraffic(b, a, addressOfA);
+        for (const { namespace, ifname } of spare) {
+          expect(namespace.interfaces().find(({ name }) => name === ifname)).toMatchObject({ up: true, lowerUp: true });
+        }
+      });
 
-    test('its processes run until the lab is closed, its files go too', async () => {
-      const { folder } = lab;
-      expect(connection.processes.filter(gone)).toEqual([]);
-      await lab.close();
-      expect(connection.processes.filter((pid) => !gone(pid))).toEqual([]);
-      expect(existsSync(folder)).toBe(false);
-    });
-  });
+      test('its processes run until the lab is closed, its files go too', async () => {
+        const { folder } = lab;
+        expect(connection.processes.filter(gone)).toEqual([]);
+        await lab.close();
+        expect(connection.processes.filter((pid) => !gone(pid))).toEqual([]);
+        expect(existsSync(folder)).toBe(false);
+      });
+    },
+  );
 }
 
 for (const driver of DRIVERS) describeDriver(driver);

@@ -70,13 +70,13 @@ describeSystem('command line: bad input', ['root', 'tap'], () => {
     [
       'no source',
       () => ['attach', 'tb0', 'x'],
-      /exactly one of --netns, --pid, --iface, --capture and --replay must be given/,
+      /exactly one of --container, --netns, --pid, --iface, --capture and --replay must be given/,
       2,
     ],
     [
       'two sources',
       () => ['attach', 'tb0', 'x', '--pid', '1', '--iface', 'lo'],
-      /exactly one of --netns, --pid, --iface, --capture and --replay must be given/,
+      /exactly one of --container, --netns, --pid, --iface, --capture and --replay must be given/,
       2,
     ],
     ['a port that exists', () => ['attach', 'tb0', 'a', ...netns()], /bridge tb0 has a port a/],

@@ -86,7 +86,7 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
     expect([linksOf(daemon), linksOf(a), linksOf(b)]).toEqual([['lo'], ['lo'], ['lo']]);
     expect(() => statSync(daemon.socket)).toThrow('ENOENT');
     expect(() => statSync(join(daemon.state, 'daemon.lock'))).toThrow('ENOENT');
-    expect(daemon.record()).toEqual({ version: 1, bridges: [], changes: [] });
+    expect(daemon.record()).toEqual({ version: 1, bridges: [], changes: [], uplinks: [] });
   });
 
   test('SIGTERM: directories it made go, those that were there or are in use stay', async () => {
@@ -259,7 +259,12 @@ describeSystem('daemon: containers on a bridge', ['root', 'tap'], () => {
     await daemon.end('SIGKILL');
     await daemon.start();
     expect(await stateOf()).toBe('up');
-    expect(daemon.log).toContain('putting back arp-ignore of wire after a crash');
+    expect((await a.ping({ address: '198.18.0.1', count: 2 })).received).toBe(2);
+    // What there was before the first daemon is still known to the second.
+    expect(daemon.record().changes).toEqual([
+      { kind: 'arp-ignore', interface: 'wire', was: '0' },
+      { kind: 'link-up', interface: 'wire' },
+    ]);
     await daemon.client.detach('tb0', 'wire');
     expect(wire().up).toBe(false);
     expect(daemon.record().changes).toEqual([]);
