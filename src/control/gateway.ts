@@ -90,7 +90,7 @@ export class Gateway {
   /** All of the record that is still there is made again: flows of what is missing end, and the others go on. Only inside of a change. */
   async restored(): Promise<void> {
     this.restoring = false;
-    this.uplinks.restored();
+    await this.uplinks.restored();
     if (this.isOpen) {
       const { ended } = await this.context.engine.call('flows-restored', {});
       if (ended > 0)

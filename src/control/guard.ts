@@ -9,7 +9,7 @@
  *
  * Where flows outlive the daemon (`lasting`) the second goes before the first: between a crash and the next daemon nobody but the classifier keeps the host's
  * stack from the segments of connections it knows nothing of, and from resetting them. The next daemon puts its own program in that one's place
- * (host-changes.ts), and only when its map has the ports of the flows it took over.
+ * (host-changes.ts), and only when its map has the ports of the flows it took over and of what is published.
  *
  * Invariants: the socket is filtered before the ingress is, so that no frame is lost to both; an uplink whose ingress cannot be guarded is refused,
  * because the host's stack would reset each translated connection (N60).

@@ -11,7 +11,7 @@
  * tried again at each change of the network and every 2 s; the reason is logged once. An uplink that was down is removed and added
  * again: the engine gives up on a socket whose interface went down, and its flows ended with that.
  * Numbers are recorded and come back with the interface after a crash, because flows on disk refer to them. An uplink that an earlier daemon left guarded
- * is given to the engine first and its guard replaced then: in between nothing of its flows reaches the host's stack.
+ * keeps that guard until all of the record is there: only then the new map has all flows and publishes, and nothing of them reaches the host's stack.
  * Limit: 16.
  */
 import { MAX_BRIDGES, MAX_UPLINKS, type UplinkSettings } from '../engine/protocol.js';
@@ -56,6 +56,8 @@ export class Uplinks {
   private readonly open = new Map<string, Uplink>();
   /** Of the record, by name of the interface: kept for them until `restored`. */
   private readonly recorded = new Map<string, number>();
+  /** Those whose guard is still that of an earlier daemon. */
+  private readonly inherited = new Set<Uplink>();
   /** Why those that are wanted are not open. */
   private readonly problems = new Map<string, string>();
 
@@ -76,8 +78,9 @@ export class Uplinks {
     }
   }
 
-  /** What did not come back has no number any more. */
-  restored(): void {
+  /** All of the record is made again: guards of our own take the place of inherited ones, and what did not come back has no number any more. */
+  async restored(): Promise<void> {
+    for (const uplink of this.inherited) await this.replaceGuard(uplink);
     for (const number of this.recorded.values()) this.numbers.free(number);
     this.recorded.clear();
   }
@@ -176,11 +179,16 @@ export class Uplinks {
       await this.add(link, network);
       this.problems.delete(link.name);
     } catch (error) {
-      const reason = reasonOf(error);
-      if (this.problems.get(link.name) === reason) return;
-      this.problems.set(link.name, reason);
-      this.context.log.warn({ uplink: link.name, reason }, `cannot use ${link.name} as an uplink`);
+      this.report(link.name, error);
     }
+  }
+
+  /** Once for each reason. */
+  private report(name: string, error: unknown): void {
+    const reason = reasonOf(error);
+    if (this.problems.get(name) === reason) return;
+    this.problems.set(name, reason);
+    this.context.log.warn({ uplink: name, reason }, `cannot use ${name} as an uplink`);
   }
 
   private async add(link: Link, network: Network): Promise<void> {
@@ -199,8 +207,9 @@ export class Uplinks {
       if (port < 0) throw new Error('the engine has no room for another port');
       const made = openInterface(context.binding, link.name, { threads: 1, promiscuous: false });
       undo.push(() => void context.binding.closeDescriptor(made.descriptor));
+      // What is inherited is a classifier.
+      const guard = inherited ? 'ebpf-tc' : this.guard().attach(link.name, [made.descriptor]);
       if (inherited) this.guard().filterOnly(link.name, [made.descriptor]);
-      const attached = inherited ? null : this.guard().attach(link.name, [made.descriptor]);
       undo.push(() => this.guard().release(link.name));
       const { descriptor, vnetHeader, udpSegmentation } = made;
       const uplink: Uplink = {
@@ -216,15 +225,14 @@ export class Uplinks {
         vnetHeader,
         udpSegmentation,
         failed: false,
-        // Of an inherited one: until it is replaced, below.
-        guard: attached ?? 'ebpf-tc',
+        guard,
       };
       await context.engine.call('add-uplink', { uplink: number, port, settings: settingsOf(uplink) });
-      if (attached === null) await this.replaceGuard(uplink);
+      if (inherited) this.inherited.add(uplink);
       this.recorded.delete(link.name);
       this.open.set(link.name, uplink);
       const addresses = uplink.addresses.map(formatIpv4).join(', ');
-      const { name, mtu, guard } = uplink;
+      const { name, mtu } = uplink;
       context.log.info({ uplink: name, addresses, mtu, guard }, `uplink ${name} opened`);
     } catch (error) {
       for (const step of undo.reverse()) step();
@@ -232,13 +240,14 @@ export class Uplinks {
     }
   }
 
-  /** Its map has the ports of the flows that were taken over: the engine put them there with the uplink. */
   private async replaceGuard(uplink: Uplink): Promise<void> {
+    const { name, descriptor } = uplink;
+    this.inherited.delete(uplink);
     try {
-      uplink.guard = this.guard().attach(uplink.name, [uplink.descriptor]);
+      uplink.guard = this.guard().attach(name, [descriptor]);
     } catch (error) {
-      await this.context.engine.call('remove-uplink', { uplink: uplink.number });
-      throw error;
+      await this.close(uplink);
+      this.report(name, error);
     }
   }
 
@@ -274,6 +283,7 @@ export class Uplinks {
   private async close(uplink: Uplink): Promise<void> {
     const { context } = this;
     this.open.delete(uplink.name);
+    this.inherited.delete(uplink);
     try {
       await context.engine.call('remove-uplink', { uplink: uplink.number });
     } finally {

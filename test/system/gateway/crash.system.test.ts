@@ -141,6 +141,38 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     expect(await ask()).toBe(port);
   });
 
+  test.each(['auto', 'classic'])('guard %s: what is published is kept from the host’s own stack all the while', async (guard) => {
+    const config = join(daemon.folder, `${guard}.yaml`);
+    writeFileSync(config, `nat: { guard: ${guard} }\n`);
+    await restart('SIGKILL', '--config', config);
+    // Attached and published last, so that it comes back last.
+    const late = await lab.host(`late-${guard}`);
+    await daemon.client.attach('tb0', { port: 'late', netns: late.netnsPath, ip: '10.88.0.12/24' });
+    await daemon.client.publish('tb0', { hostPort: 8053, protocol: 'udp', port: 5300, portName: 'late' });
+    await late.request('udp-open', { port: 5300 });
+    const { socket } = await outside.request('udp-open', { connect: { address: HOST, port: 8053 } });
+    const refusals: string[] = [];
+    const say = () => outside.request('say', { socket, text: 'question' }).catch((error) => refusals.push(error.message));
+    const hear = async () => {
+      const heard = await outside.request('hear', { socket, timeoutMillis: 100 });
+      if (heard !== null) refusals.push(heard.error ?? heard.text);
+    };
+
+    let back = false;
+    const restarted = restart('SIGKILL', '--config', config).then(() => {
+      back = true;
+    });
+    while (!back) await say();
+    await restarted;
+    await hear();
+    expect(refusals).toEqual([]);
+    await daemon.client.unpublish('tb0', { hostPort: 8053, protocol: 'udp' });
+    await say();
+    await hear();
+    expect(refusals.join()).toContain('ECONNREFUSED');
+    await daemon.client.detach('tb0', 'late');
+  });
+
   test('an orderly end leaves neither the file of flows nor a classifier', async () => {
     expect(statSync(flowFile()).mode & 0o777).toBe(0o600);
     expect(await daemon.end('SIGTERM')).toBe(0);
