@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 
 const INSTANCE = /^[0-9a-f]{8}$/;
-const ALIAS = /^tapbridge:[0-9a-f]{8}\//;
+const ALIAS = /^tapbridge:([0-9a-f]{8})\//;
 
 /** A name for the state directory that no other has: a daemon must not take another one's interfaces for its own. */
 export function newInstance(): string {
@@ -26,7 +26,7 @@ export function aliasPrefix(instance: string): string {
   return `tapbridge:${instance}/`;
 }
 
-/** Whether some daemon made the interface for some port. */
-export function isInterfaceAlias(alias: string): boolean {
-  return ALIAS.test(alias);
+/** Of whose state directory an interface is; undefined: not one of ours. */
+export function instanceOf(alias: string): string | undefined {
+  return ALIAS.exec(alias)?.[1];
 }

@@ -20,7 +20,7 @@ import { listRoutes } from '../netlink/route.js';
 import { makeContainerPort, openNetns } from './container-port.js';
 import type { ControlContext } from './context.js';
 import { ControlError } from './control-error.js';
-import { interfaceAlias, isInterfaceAlias } from './interface-alias.js';
+import { instanceOf, interfaceAlias } from './interface-alias.js';
 import { makeLentPort } from './lent-port.js';
 import { processesIn } from './namespace-processes.js';
 import type { SavedPort } from './state-store.js';
@@ -194,7 +194,8 @@ function findOurs({ instance }: ControlContext, netlink: Netlink, bridge: string
   const alias = interfaceAlias(instance, bridge, saved.name);
   const taps = listLinks(netlink).filter(({ kind }) => kind === 'tun');
   return (
-    taps.find((link) => link.alias === alias) ?? taps.find((link) => link.mac === saved.mac && !isInterfaceAlias(link.alias))
+    taps.find((link) => link.alias === alias) ??
+    taps.find((link) => link.mac === saved.mac && instanceOf(link.alias) === undefined)
   );
 }
 

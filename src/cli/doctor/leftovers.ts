@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlError } from '../../control/control-error.js';
 import { CLASSIFIER_HANDLE } from '../../control/host-changes.js';
+import { instanceOf } from '../../control/interface-alias.js';
 import { checkOwnDirectory, readOwned } from '../../control/ownership.js';
 import { lockHolder } from '../../control/state-lock.js';
 import type { Link } from '../../netlink/link.js';
@@ -11,7 +12,6 @@ import { listClassifiers } from '../../netlink/tc.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 const AREA = 'leftovers';
-const ALIAS = /^tapbridge:([0-9a-f]{8})\//;
 const SHOWN = 5;
 /** What the daemon reads of its state directory when it starts. */
 const RECORDS = ['state.json', 'docker.json'];
@@ -52,7 +52,7 @@ export function checkLeftovers(
 /** A TAP nobody has open has no carrier. */
 export function checkInterfaces(links: readonly Pick<Link, 'name' | 'alias' | 'lowerUp'>[], state: StateFacts): Finding[] {
   const made = links.flatMap((link) => {
-    const instance = ALIAS.exec(link.alias)?.[1];
+    const instance = instanceOf(link.alias);
     return instance === undefined || link.lowerUp ? [] : [{ ...link, instance }];
   });
   const own = made.filter(({ instance }) => instance === state.instance);
