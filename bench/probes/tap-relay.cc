@@ -2,7 +2,7 @@
 // ceiling of the mechanism (TAPs, a system call per read, merged datagrams), whatever the language of the rest; bench driver `tap-relay`.
 //
 //     tap-relay NAME NAME [--spin MICROS] [--burst FRAMES] [--bytes BYTES] [--pin CPU | --pin-last] [--idle] [--slice MICROS]
-//               [--yield FRAMES] [--no-merge] [--uring] [--acks] [--napi] [--huge]
+//               [--yield FRAMES] [--no-merge] [--no-gather] [--uring] [--acks] [--napi] [--huge]
 //
 // Makes both TAPs and says "ready": somebody may move them into their namespaces. Relays until SIGTERM.
 //
@@ -59,7 +59,7 @@ struct Options {
   int pin = -1;
   int yield = 0;
   std::uint64_t slice_nanos = 0;
-  bool idle = false, merge = true, uring = false, napi = false, huge = false, acks = false;
+  bool idle = false, merge = true, gather = true, uring = false, napi = false, huge = false, acks = false;
 };
 
 struct Frame {
@@ -118,6 +118,47 @@ bool same_flow(const Frame& one, const Frame& other) {
   return one.bytes == other.bytes && std::memcmp(one.start + kVnet, other.start + kVnet, kEthernet) == 0 &&
          std::memcmp(one.start + kIpv4 + 12, other.start + kIpv4 + 12, 12) == 0;
 }
+
+// Brings the datagrams of each flow in a burst together, so that flows that take turns can be merged, too; each keeps its order.
+class Gatherer {
+ public:
+  void gather(std::vector<Frame>& frames) {
+    if (frames.size() < 3) return;
+    firsts_.assign(kPlaces, -1);
+    next_.assign(frames.size(), -1);
+    last_.assign(frames.size(), -1);
+    heads_.clear();
+    for (int index = 0; index < static_cast<int>(frames.size()); index++) add(frames, index);
+    gathered_.clear();
+    for (const int head : heads_) {
+      for (int index = head; index >= 0; index = next_[static_cast<std::size_t>(index)]) gathered_.push_back(frames[static_cast<std::size_t>(index)]);
+    }
+    frames.swap(gathered_);
+  }
+
+ private:
+  static constexpr std::size_t kPlaces = 1024;
+
+  void add(const std::vector<Frame>& frames, int index) {
+    const Frame& frame = frames[static_cast<std::size_t>(index)];
+    if (mergeable(frame)) {
+      const std::uint8_t* at = frame.start + kUdp;
+      int& first = firsts_[(word(at) * 31 + word(at + 2) + word(frame.start + kUdp - 6)) % kPlaces];
+      if (first >= 0 && same_flow(frames[static_cast<std::size_t>(first)], frame)) {
+        int& last = last_[static_cast<std::size_t>(first)];
+        next_[static_cast<std::size_t>(last)] = index;
+        last = index;
+        return;
+      }
+      first = index;
+    }
+    last_[static_cast<std::size_t>(index)] = index;
+    heads_.push_back(index);
+  }
+
+  std::vector<int> firsts_, next_, last_, heads_;
+  std::vector<Frame> gathered_;
+};
 
 // Headers of a UDP_L4 super-frame of so many datagrams like the first.
 void write_headers(std::uint8_t* to, const Frame& first, int datagrams) {
@@ -312,6 +353,7 @@ void relay(const Options& options, const int (&taps)[2]) {
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, tap, &event) < 0) fail("epoll_ctl");
   }
   Uring* const uring = options.uring ? new Uring(taps, arena, options.burst) : nullptr;
+  Gatherer gatherer;
   std::vector<Frame> frames[2];
   for (auto& each : frames) each.reserve(static_cast<std::size_t>(options.burst));
 
@@ -324,6 +366,7 @@ void relay(const Options& options, const int (&taps)[2]) {
       if (uring == nullptr) read_all(taps[port], options, arena, frames[port]);
       got += static_cast<int>(frames[port].size());
       if (options.acks) filter_acks(frames[port]);
+      if (options.merge && options.gather) gatherer.gather(frames[port]);
       send(taps[1 - port], frames[port], options.merge);
     }
     if (options.yield > 0 && got >= options.yield) sched_yield();
@@ -355,6 +398,7 @@ Options parse(int count, char** words) {
     else if (option == "--slice") options.slice_nanos = static_cast<std::uint64_t>(value()) * 1000;
     else if (option == "--idle") options.idle = true;
     else if (option == "--no-merge") options.merge = false;
+    else if (option == "--no-gather") options.gather = false;
     else if (option == "--uring") options.uring = true;
     else if (option == "--acks") options.acks = true;
     else if (option == "--napi") options.napi = true;
