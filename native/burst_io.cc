@@ -2,7 +2,7 @@
 //
 // receive: one epoll_wait tells which ports have frames; each of them is read until it is empty or has given its burst, into slots that lie
 // back to back at the start of the arena. Ports are visited in order of their numbers, beginning behind the one served last when the batch
-// or the receive area ran out: nobody starves. Polling is level triggered, so what stays unread is seen by the next call without any memory
+// or the receive area ran out, or there are bytes enough for one batch: nobody starves. Polling is level triggered, so what stays unread is seen by the next call without any memory
 // of it here.
 //
 //   TAP slot       | 2 | vnet 12 | frame ...            one read(2) per frame: TAPs have no mmsg
@@ -57,10 +57,13 @@ bool may_pass(int error) { return error == EINVAL || error == ENOMEM || error ==
 
 bool BurstIo::sensible(const BurstLimits& limits) {
   constexpr int64_t kMebi = 1 << 20;
+  constexpr int64_t kMany = 65536;
   return limits.arena_bytes >= kMebi && limits.arena_bytes <= 1024 * kMebi && limits.arena_bytes % 4096 == 0 &&
          limits.receive_bytes >= kSlotRoom && limits.receive_bytes <= limits.arena_bytes && limits.batch_frames >= 1 &&
-         limits.batch_frames <= 65536 && limits.receive_frames >= 1 && limits.receive_frames <= limits.batch_frames && limits.burst_frames >= 1 && limits.burst_frames <= 65536 && limits.transmit_words >= 4 &&
-         limits.transmit_words <= 16 * kMebi && limits.max_ports >= 1 && limits.max_ports <= 65536;
+         limits.batch_frames <= kMany && limits.receive_frames >= 1 && limits.receive_frames <= limits.batch_frames &&
+         limits.batch_bytes >= 1 && limits.batch_bytes <= limits.arena_bytes && limits.burst_frames >= 1 &&
+         limits.burst_frames <= kMany && limits.transmit_words >= 4 && limits.transmit_words <= 16 * kMebi &&
+         limits.max_ports >= 1 && limits.max_ports <= kMany;
 }
 
 std::unique_ptr<BurstIo> BurstIo::make(const BurstLimits& limits, int& error) {
@@ -158,6 +161,7 @@ int BurstIo::remove(int64_t number) {
 
 int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
   frames_ = 0;
+  bytes_ = 0;
   end_ = 0;
   error_pairs_ = 0;
   woken_ = false;
@@ -274,6 +278,11 @@ void BurstIo::serve() {
       number = ready_from(0);
       continue;
     }
+    if (!room()) {
+      next_ = number;
+      more_ = true;
+      break;
+    }
     Port& port = ports_[static_cast<size_t>(number)];
     next_ = number + 1;
     const bool trouble = (trouble_[static_cast<size_t>(number) >> 6] >> (number & 63) & 1) != 0;
@@ -308,6 +317,7 @@ void BurstIo::deliver(int port, int64_t at, int64_t length) {
   received[limits_.batch_frames + frames_] = static_cast<int32_t>(at);
   received[2 * limits_.batch_frames + frames_] = static_cast<int32_t>(length);
   frames_++;
+  bytes_ += length;
   end_ = (at + length + kAlignment - 1) & -kAlignment;
 }
 
@@ -344,7 +354,9 @@ bool BurstIo::read_packet(int number, Port& port, bool trouble) {
     if (!room()) {
       return false;
     }
-    const int64_t slots = std::min({budget, int64_t{kGroup}, limits_.receive_frames - frames_, (limits_.receive_bytes - end_) / kSlotRoom});
+    // How many bytes they have is known only then: as many as the last one, likely.
+    const int64_t likely = 1 + (limits_.batch_bytes - bytes_) / port.last_bytes;
+    const int64_t slots = std::min({budget, int64_t{kGroup}, likely, limits_.receive_frames - frames_, (limits_.receive_bytes - end_) / kSlotRoom});
     const int wanted = static_cast<int>(slots);
     const int64_t base = end_;
     const int count = read_group(port, wanted);
@@ -364,6 +376,7 @@ bool BurstIo::read_packet(int number, Port& port, bool trouble) {
       }
       const int moved = restore_tag(messages_[each].msg_hdr, frame, length, header != 0);
       deliver(number, at - moved, length + moved);
+      port.last_bytes = length;
     }
     port.hiccups = 0;
     trouble = false;

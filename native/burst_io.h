@@ -21,6 +21,7 @@ struct BurstLimits {
   int64_t receive_bytes = 0;
   int64_t batch_frames = 0;
   int64_t receive_frames = 0;
+  int64_t batch_bytes = 0;
   int64_t burst_frames = 0;
   int64_t transmit_words = 0;
   int64_t max_ports = 0;
@@ -61,7 +62,8 @@ class BurstIo {
     Kind kind = Kind::tap;
     int header_bytes = 0;
     bool polled = false;
-    int hiccups = 0;  // reads in a row that failed in a way which may pass
+    int hiccups = 0;         // reads in a row that failed in a way which may pass
+    int64_t last_bytes = 1;  // of the frame read last
   };
 
   union Control {
@@ -75,7 +77,7 @@ class BurstIo {
   int wait(int64_t nanos);
   void poll(int64_t nanos);
   bool anything() const { return frames_ > 0 || error_pairs_ > 0 || woken_; }
-  bool room() const { return frames_ < limits_.receive_frames && limits_.receive_bytes - end_ >= kSlotRoom; }
+  bool room() const { return frames_ < limits_.receive_frames && bytes_ < limits_.batch_bytes && limits_.receive_bytes - end_ >= kSlotRoom; }
   void serve();
   int ready_from(int port) const;
   bool read_tap(int number, Port& port, bool trouble);
@@ -111,6 +113,7 @@ class BurstIo {
   int64_t began_ = 0;              // when the pass under way found its work
   int next_ = 0;                   // port to start with
   int64_t frames_ = 0;
+  int64_t bytes_ = 0;
   int64_t end_ = 0;
   int error_pairs_ = 0;
   int failure_pairs_ = 0;

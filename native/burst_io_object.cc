@@ -19,7 +19,8 @@ struct Field {
 
 constexpr Field kFields[] = {
     {"arenaBytes", &BurstLimits::arena_bytes},   {"receiveBytes", &BurstLimits::receive_bytes},
-    {"batchFrames", &BurstLimits::batch_frames}, {"receiveFrames", &BurstLimits::receive_frames}, {"burstFrames", &BurstLimits::burst_frames},
+    {"batchFrames", &BurstLimits::batch_frames}, {"receiveFrames", &BurstLimits::receive_frames},
+    {"batchBytes", &BurstLimits::batch_bytes},   {"burstFrames", &BurstLimits::burst_frames},
     {"transmitWords", &BurstLimits::transmit_words}, {"maxPorts", &BurstLimits::max_ports},
 };
 
@@ -63,7 +64,7 @@ BurstIoObject::BurstIoObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
     throw Napi::RangeError::New(env,
                                 "BurstIo: options out of range (arenaBytes: 1 MiB to 1 GiB in steps of 4096; receiveBytes: " +
                                     std::to_string(BurstIo::kSlotRoom) +
-                                    " to arenaBytes; batchFrames, burstFrames, maxPorts: 1 to 65536; receiveFrames: 1 to batchFrames; transmitWords: 4 to 16777216)");
+                                    " to arenaBytes; batchFrames, burstFrames, maxPorts: 1 to 65536; receiveFrames: 1 to batchFrames; batchBytes: 1 to arenaBytes; transmitWords: 4 to 16777216)");
   }
   int error = 0;
   io_ = BurstIo::make(limits, error);

@@ -12,8 +12,8 @@
  * A pass runs to completion: when it ends, every frame is sent, dropped with a counted reason, or copied to a bounded place (a fault's
  * delay). Nothing refers to the arena any more, and the next receive starts over.
  *
- * Limits: 256 bridges, `maxPorts` ports; 512 frames of a port and 1,024 frames in all received per pass; 64 frames of a port in
- * TypeScript and 256 in all made per pass; an arena of 4 MiB.
+ * Limits: 256 bridges, `maxPorts` ports; 512 frames of a port, 1,024 frames and 256 KiB in all received per pass (and what is read with the last
+ * of them); 64 frames of a port in TypeScript and 256 in all made per pass; an arena of 4 MiB.
  */
 import { Bridge, type BridgeOptions } from '../bridge/bridge.js';
 import { Egress } from '../bridge/egress.js';
@@ -65,6 +65,8 @@ export function burstIoOptions(maxPorts: number): BurstIoOptions {
     // Whatever the ports send, there is room for ARP answers, delayed frames and ports in TypeScript.
     batchFrames: 1280,
     receiveFrames: 1024,
+    // So few that what was read is still in the second-level cache when it is written (docs/performance.md).
+    batchBytes: 256 << 10,
     // So many that interleaved flows have several datagrams each to merge (docs/performance.md); super-frames are bounded by the arena.
     burstFrames: 512,
     transmitWords: 1 << 15,

@@ -46,6 +46,8 @@ export interface BurstIoOptions {
   batchFrames: number;
   /** Frames `receive` may put into it; the places behind them belong to TypeScript. */
   receiveFrames: number;
+  /** Once a batch has so many bytes of frames, `receive` reads no further. */
+  batchBytes: number;
   /** Frames one port may give to one batch. */
   burstFrames: number;
   /** Int32 words of the transmit ring. */

@@ -138,6 +138,41 @@ describeSystem('BurstIo over TAPs', ['root', 'tap'], () => {
     for (const numbers of perPort.values()) expect(numbers).toEqual([0, 1, 2, 3, 4]);
   });
 
+  test('fairness: a port that found no room goes first, however busy the others are', () => {
+    bench.io.close();
+    bench = new Bench({ batchFrames: 9, receiveFrames: 8, burstFrames: 4 });
+    for (const port of [0, 1, 65]) tapWithStack(port, port + 2);
+    for (const port of [2, 3, 67]) {
+      for (let i = 0; i < 6; i++) bench.describe(port, joined(PLAIN, frame(i)));
+    }
+    bench.send();
+    const batches = [0, 1, 2].map(() => bench.receive(500_000).map((each) => each.port));
+    expect(batches).toEqual([
+      [0, 0, 0, 0, 1, 1, 1, 1],
+      [65, 65, 65, 65, 0, 0, 1, 1],
+      [65, 65],
+    ]);
+  });
+
+  test('bytes enough end a batch, and the port behind goes first', () => {
+    bench.io.close();
+    bench = new Bench({ batchBytes: 1000, burstFrames: 8 });
+    for (const port of [0, 1]) tapWithStack(port, port + 2);
+    for (const port of [2, 3]) {
+      for (let i = 0; i < 5; i++) bench.describe(port, joined(PLAIN, frame(i, 400)));
+    }
+    bench.send();
+    const batches: number[][] = [];
+    for (let total = 0; total < 10; ) {
+      const frames = bench.receive(500_000);
+      if (frames.length === 0) break;
+      total += frames.length;
+      batches.push(frames.map((each) => each.port));
+      expect(bench.status[Status.more]).toBe(total < 10 ? 1 : 0);
+    }
+    expect(batches).toEqual([[0, 0, 0], [1, 1, 1], [0, 0, 1], [1]]);
+  });
+
   test('the receive area is never left: what does not fit waits', () => {
     bench.io.close();
     bench = new Bench({ receiveBytes: 66_000 });
@@ -328,6 +363,7 @@ describeSystem('BurstIo given garbage', ['root', 'tap'], () => {
       receiveBytes: 1 << 19,
       batchFrames: 8,
       receiveFrames: 8,
+      batchBytes: 1 << 19,
       burstFrames: 8,
       transmitWords: 64,
       maxPorts: 4,

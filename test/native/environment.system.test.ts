@@ -114,6 +114,7 @@ describeSystem('environments', ['root', 'tap'], () => {
       receiveBytes: 2 ** 20,
       batchFrames: 8,
       receiveFrames: 8,
+      batchBytes: 1 << 19,
       burstFrames: 8,
       transmitWords: 64,
       maxPorts: 4,

@@ -24,6 +24,7 @@ const OPTIONS: BurstIoOptions = {
   receiveBytes: 6 << 20,
   batchFrames: 128,
   receiveFrames: 128,
+  batchBytes: 1 << 20,
   burstFrames: 64,
   transmitWords: 4096,
   maxPorts: 70,

@@ -128,6 +128,23 @@ describeSystem('packet sockets on the two ends of a veth pair', ['root'], () => 
     expect(numbers).toEqual(Array.from({ length: 90 }, (_, i) => i));
   });
 
+  test('bytes enough end a batch: no more than one group is read behind them, and fewer when frames are known to be long', () => {
+    bench.io.close();
+    bench = new Bench({ batchBytes: 4000, burstFrames: 64 });
+    ends(true);
+    for (let i = 0; i < 64; i++) bench.describe(0, joined(PLAIN, frame(i, 1000)));
+    bench.send();
+    const sizes: number[] = [];
+    const numbers: number[] = [];
+    for (let burst = bench.receive(500_000); burst.length > 0; burst = bench.receive(10_000)) {
+      sizes.push(burst.length);
+      numbers.push(...burst.map(numberOf));
+    }
+    expect(sizes[0]).toBe(32);
+    expect(sizes.slice(1, -1).every((size) => size <= 5)).toBe(true);
+    expect(numbers).toEqual(Array.from({ length: 64 }, (_, i) => i));
+  });
+
   test('an interface that is down when opened is silent, not an error, until it comes up', () => {
     net.up('veth1', false);
     ends(true);

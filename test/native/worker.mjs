@@ -12,6 +12,7 @@ const io = new binding.BurstIo({
   receiveBytes: 6 << 20,
   batchFrames: BATCH,
   receiveFrames: BATCH,
+  batchBytes: 1 << 20,
   burstFrames: 32,
   transmitWords: 4096,
   maxPorts: 4,

@@ -13,7 +13,7 @@ const BINARY = fileURLToPath(new URL('../../../build/probes/tap-relay', import.m
 /**
  * Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. Without any: bursts as our engine has them.
  */
-const options = (process.env['TAP_RELAY'] ?? '--burst 512').split(' ').filter((word) => word !== '');
+const options = (process.env['TAP_RELAY'] ?? '--burst 512 --bytes 262144').split(' ').filter((word) => word !== '');
 
 /** The ceiling of what we do: a C++ program that moves frames between two TAPs as our engine does, and decides nothing. */
 export const tapRelay: Driver = {
