@@ -25,6 +25,7 @@ import { LATENCY } from './types/latency.js';
 import { learningRate } from './types/learning-rate.js';
 import { memory } from './types/memory.js';
 import { NAT_TYPES } from './types/nat.js';
+import { NO_OFFLOADS } from './types/no-offloads.js';
 import { pingIdle, pingRtt } from './types/ping.js';
 import { REQUESTS } from './types/requests.js';
 import { tcpConnect, tcpRr } from './types/tcp-ask.js';
@@ -75,6 +76,7 @@ export const TYPES: readonly BenchType[] = [
   tcp1Iperf3,
   tcpRr,
   tcpConnect,
+  ...NO_OFFLOADS,
   pingRtt,
   udpRr,
   pingIdle,

@@ -18,7 +18,7 @@ import { type BenchType, type Trial, WARM_UP_SHARE } from './type.js';
 /** What a trial prints. */
 export interface TrialReport {
   result: Omit<TrialResult, 'round'>;
-  /** Features of both ends; null without ethtool. */
+  /** Features of both ends; null without ethtool, or when the type changes them. */
   offloads: { a: string; b: string } | null;
 }
 
@@ -35,7 +35,7 @@ async function run(driver: Driver, type: BenchType, seconds: number): Promise<Tr
     if (type.warmUp === undefined) await type.measure({ ...trial, seconds: seconds * WARM_UP_SHARE });
     else await type.warmUp(trial);
     const result = await measure(trial, driver, type);
-    return { result, offloads: offloads(trial.a, trial.b) };
+    return { result, offloads: type.offloads === false ? null : offloads(trial.a, trial.b) };
   } finally {
     await lab.close();
   }
@@ -54,6 +54,7 @@ async function connect(lab: Lab, driver: Driver, type: BenchType, seconds: numbe
       ? []
       : Array.from({ length: spares }, (_, index) => ({ namespace: spareHost.namespace, ifname: `s${index + 1}` }));
   const connection = await driver.connect(lab, { a, b, spare });
+  if (type.offloads === false) for (const { namespace } of [a, b]) ask(namespace, 'ethtool', ['-K', 'eth0', ...OFF]);
   if (driver.ping) await checkReach(driver, a, b, connection);
   return { lab, a, b, spare, ...(spareHost === undefined ? {} : { spareHost }), ...connection, seconds };
 }
@@ -102,6 +103,9 @@ const FEATURES = [
   'rx-gro-list',
   'rx-udp-gro-forwarding',
 ];
+
+/** Arguments of `ethtool -K`. */
+const OFF = ['tx', 'rx', 'sg', 'tso', 'gso', 'gro'].flatMap((feature) => [feature, 'off']);
 
 function offloads(a: LabHost, b: LabHost): TrialReport['offloads'] {
   if (findProgram('ethtool') === undefined) return null;

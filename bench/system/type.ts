@@ -52,6 +52,8 @@ export interface BenchType {
   containers?: boolean;
   /** Programs it cannot do without, and the Debian packages that have them. */
   needs?: readonly { command: string; package: string }[];
+  /** Whether the hosts' kernels may leave checksums and segmentation to their interfaces. Default true: as they find them. */
+  offloads?: boolean;
   /** Ports it needs, a and b included. Default 2. The trial makes the spare ones and hands them to the driver. */
   ports?: number;
   /** About how many times `trial.seconds` one `measure` takes, for the estimate of a campaign and the time limit of a trial. Default 1. */
