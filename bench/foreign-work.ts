@@ -5,6 +5,7 @@
  * A process that ends is added to its parent's children's time, so that the sum over all others only grows, whether they still live or not.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { identityAt } from '../dist/control/namespace-processes.js';
 import { TICKS_PER_SECOND } from './machine.js';
 
 interface ProcessTimes {
@@ -35,6 +36,13 @@ export function snapshotProcesses(folder = '/proc'): ProcessSnapshot {
     }
   }
   return { processes, at: performance.now() / 1000 };
+}
+
+/** Processes in the network namespaces that these paths lead to: a container's belong to the trial, but descend from its engine's shim. */
+export function processesInside(paths: readonly string[]): number[] {
+  const wanted = paths.map(identityAt);
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => wanted.includes(identityAt(`/proc/${pid}/ns/net`) ?? 'ended')).map(Number);
 }
 
 /** proc_pid_stat(5); the name in parentheses may contain anything, so fields are counted from behind its end. */

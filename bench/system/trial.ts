@@ -6,7 +6,7 @@
  */
 import { Lab } from '../../dist/lab/lab.js';
 import type { LabHost } from '../../dist/lab/lab-host.js';
-import { foreignCores, snapshotProcesses } from '../foreign-work.js';
+import { foreignCores, processesInside, snapshotProcesses } from '../foreign-work.js';
 import { cpuTimes } from '../machine.js';
 import { type Connection, type Driver, hostsOf, type SparePort } from './driver.js';
 import { DRIVERS, TYPES } from './matrix.js';
@@ -77,7 +77,8 @@ async function measure(trial: Trial, driver: Driver, type: BenchType): Promise<T
   if (!Number.isFinite(measurement.value)) throw new Error(`${type.name} gave ${measurement.value} ${type.unit}`);
   const elapsed = after.at - before.at;
   const busy = after.busy - before.busy;
-  const roots = [process.pid, ...trial.processes];
+  const inside = processesInside([trial.a.netnsPath, trial.b.netnsPath]);
+  const roots = [process.pid, ...trial.processes, ...inside];
   return {
     driver: driver.name,
     type: type.name,

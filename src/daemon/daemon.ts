@@ -22,13 +22,12 @@ import type { OnStop } from '../control/on-stop.js';
 import { StateStore } from '../control/state-store.js';
 import { EngineGroup } from '../engine/engine-group.js';
 import { loadBinding } from '../native/binding.js';
-import { createApp } from './app.js';
 import type { Config } from './config.js';
 import { carryOutNotes } from './detach-notes.js';
-import { type DockerPlugin, type DockerPluginOptions, startDockerPlugin } from './docker-plugin.js';
+import type { DockerPlugin, DockerPluginOptions } from './docker-plugin.js';
 import { checkHost } from './host-check.js';
-import { parseTcpAddress, serveMetrics } from './metrics-listener.js';
 import { claimSocket, groupId, listen } from './socket.js';
+import { parseTcpAddress } from './tcp-address.js';
 
 /** An orderly stop takes well under a second; what hangs must not keep the caller waiting beyond the 5 s that are promised. */
 const STOP_MILLIS = 4800;
@@ -73,16 +72,21 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const ending = whatEnds();
   try {
     store = StateStore.open(options.state);
+    // The API takes a tenth of a second to load, in which the engine can rehearse: after a crash containers wait for both.
+    const loading = import('./app.js');
     engine = await EngineGroup.start(binding, { threads: options.threads ?? 1 });
     const flowFile = flowFilePath(options.socket);
     control = await Control.start({ binding, engine, log, store, flowFile, nat: defined(options.nat ?? {}) });
     await carryOutNotes(control, options.state, log);
     await makeConfigured(control, options.bridges ?? [], log);
     if (options.docker !== undefined) {
+      const { startDockerPlugin } = await import('./docker-plugin.js');
       docker = await startDockerPlugin(options.docker, { binding, control, state: options.state, log });
       sources.push(docker);
     }
+    const { createApp } = await loading;
     server = createServer(getRequestListener(createApp(control, log, docker, sources).fetch));
+    const { serveMetrics } = await import('./metrics-listener.js');
     if (metricsAt !== null) metrics = await serveMetrics(metricsAt, control, sources, log);
     await listen(server, options.socket, gid);
     started = true;

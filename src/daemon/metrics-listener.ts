@@ -3,7 +3,6 @@
  * connect may read, so an address of the loopback or of a network for administration is the right one.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import type { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
 import type { HealthSource } from '../control/health.js';
@@ -11,31 +10,10 @@ import { type Log, reasonOf } from '../control/log.js';
 import { metricsText } from './metrics.js';
 import { CONTENT_TYPE } from './prometheus.js';
 import { healthOf } from './routes-daemon.js';
+import type { TcpAddress } from './tcp-address.js';
 
 const MAX_CONNECTIONS = 32;
 const SLOW_MILLIS = 5000;
-const MAX_PORT = 0xffff;
-
-export interface TcpAddress {
-  host: string;
-  port: number;
-}
-
-/** '127.0.0.1:9477', '[::1]:9477'. @throws ControlError */
-export function parseTcpAddress(text: string): TcpAddress {
-  const [, bracketed, plain, portText] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain ?? '';
-  const port = Number(portText ?? 0);
-  const family = isIP(host);
-  if (port < 1 || port > MAX_PORT || family === 0 || (family === 6) !== (bracketed !== undefined)) {
-    throw new ControlError(
-      'invalid',
-      `${JSON.stringify(text)} is no address to serve metrics at`,
-      'an address and a port, such as 127.0.0.1:9477 or [::1]:9477',
-    );
-  }
-  return { host, port };
-}
 
 /** Serves until it is closed. @throws ControlError when the address cannot be listened at */
 export async function serveMetrics(
