@@ -86,8 +86,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     }
     const { createApp } = await loading;
     server = createServer(getRequestListener(createApp(control, log, docker, sources).fetch));
-    const { serveMetrics } = await import('./metrics-listener.js');
-    if (metricsAt !== null) metrics = await serveMetrics(metricsAt, control, sources, log);
+    if (metricsAt !== null) {
+      const { serveMetrics } = await import('./metrics-listener.js');
+      metrics = await serveMetrics(metricsAt, control, sources, log);
+    }
     await listen(server, options.socket, gid);
     started = true;
     await carryOutNotes(control, options.state, log);

@@ -47,6 +47,8 @@ http {
 `,
   'var/www/index.html': `${'x'.repeat(611)}\n`,
 };
+/** Programs of the image in which servers run. */
+export const SERVER_PROGRAMS = ['nginx', 'redis-server'];
 const SERVERS = ['sh', '-c', `nginx -c /etc/nginx.conf && exec redis-server --port ${REDIS_PORT} --save '' --protected-mode no`];
 const NOTHING = ['sleep', '1000000'];
 const DESCRIPTORS = 1024;

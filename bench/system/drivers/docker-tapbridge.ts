@@ -15,12 +15,12 @@ import {
   runPair,
   runPublished,
   SERVER_NEEDS,
+  SERVER_PROGRAMS,
   startEngine,
 } from './docker-containers.js';
 import { OUTSIDE, OUTSIDE_OF_HOST } from './nat-uplink.js';
 
 const NETWORK = 'bench';
-const SERVERS = ['nginx', 'redis-server'];
 
 /** The same engine, its containers on a network of ours. */
 export const dockerTapbridge: Driver = {
@@ -51,7 +51,7 @@ export const dockerTapbridgeNat: Driver = {
   async makeHosts(lab) {
     const host = lab.namespace('engine');
     const b = await outsideOf(lab, host);
-    return runPublished(lab, await engineWithNetwork(lab, host, SERVERS), b, ['--network', NETWORK, '--ip', A]);
+    return runPublished(lab, await engineWithNetwork(lab, host, SERVER_PROGRAMS), b, ['--network', NETWORK, '--ip', A]);
   },
   connect: async (lab) => ({ addressOfA: OUTSIDE_OF_HOST, addressOfB: OUTSIDE, processes: await daemonOf(lab) }),
 };

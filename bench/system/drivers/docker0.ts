@@ -7,13 +7,13 @@ import {
   runPair,
   runPublished,
   SERVER_NEEDS,
+  SERVER_PROGRAMS,
   startEngine,
 } from './docker-containers.js';
 import { OUTSIDE, OUTSIDE_OF_HOST } from './nat-uplink.js';
 
 /** The gateway's address decides the subnet. */
 const ARGUMENTS = ['--bip', `${GATEWAY}/${SUBNET.split('/')[1]}`];
-const SERVERS = ['nginx', 'redis-server'];
 
 /** What people have: containers on the bridge a Docker engine makes at its start. */
 export const docker0: Driver = {
@@ -43,7 +43,7 @@ export const docker0Nat: Driver = {
   async makeHosts(lab) {
     const host = lab.namespace('engine');
     const b = await outsideOf(lab, host);
-    return runPublished(lab, await startEngine(lab, host, SERVERS, { args: ARGUMENTS }), b, []);
+    return runPublished(lab, await startEngine(lab, host, SERVER_PROGRAMS, { args: ARGUMENTS }), b, []);
   },
   connect: async () => ({ addressOfA: OUTSIDE_OF_HOST, addressOfB: OUTSIDE, processes: [] }),
 };

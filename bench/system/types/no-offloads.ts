@@ -1,6 +1,6 @@
 /**
- * Other types with the offloads of both hosts off: their kernels cut segments and sum bytes up before a frame leaves, and check and merge nothing less than
- * each frame that comes. Payload and order are looked at as ever.
+ * Other types with the offloads of both hosts off: their kernels cut segments and sum bytes up before a frame leaves, check each that comes, and merge
+ * none. Payload and order are looked at as ever.
  */
 import type { BenchType } from '../type.js';
 import { tcp1 } from './tcp-bulk.js';
