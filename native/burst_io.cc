@@ -110,7 +110,13 @@ int BurstIo::open() {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kWakerKey;
-  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker_.number(), &event) == 0 ? 0 : -errno;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker_.number(), &event) != 0) {
+    return -errno;
+  }
+  // A port has a descriptor here and one at its opener; the rest is for everything else in the process.
+  constexpr int64_t kOthers = 512;
+  descriptor_room_.make(2 * limits_.max_ports + kOthers);
+  return 0;
 }
 
 int BurstIo::add(int64_t number, int descriptor, Kind kind, int header_bytes) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "descriptor.h"
+#include "descriptor_room.h"
 #include "mapping.h"
 #include "waker.h"
 
@@ -124,6 +125,7 @@ class BurstIo {
   iovec group_iovecs_[kGroup]{};
   Control controls_[kGroup]{};
   std::vector<iovec> iovecs_;
+  DescriptorRoom descriptor_room_;
 };
 
 }  // namespace tapbridge

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addAddress } from '../../src/netlink/address.js';
 import { getLink } from '../../src/netlink/link.js';
 import { describeSystem } from '../helpers/requirements.js';
-import { addonPath, binding, inside, Network, OFFLOADS } from './lab.js';
+import { addonPath, binding, inside, Network, OFFLOADS, OPTIONS } from './lab.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
@@ -39,6 +39,15 @@ function next<T>(worker: Worker): Promise<T> {
 function engine(workerData: object): Worker {
   return new Worker(new URL('worker.mjs', import.meta.url), { workerData: { addon: addonPath, ...workerData } });
 }
+
+/** Entries of the process's table of descriptors (proc_pid_status(5)). */
+const descriptorRoom = () => Number(/^FDSize:\s+(\d+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
+
+test('an engine makes room for the descriptors of its ports, before they are opened', async () => {
+  const io = new binding.BurstIo({ ...OPTIONS, maxPorts: 5000 });
+  await expect.poll(descriptorRoom, { timeout: 5000 }).toBeGreaterThanOrEqual(10_000);
+  io.close();
+});
 
 describeSystem('environments', ['root', 'tap'], () => {
   let nets: Network[];

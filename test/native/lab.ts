@@ -19,7 +19,7 @@ export const EXPERIMENTAL = 0x88b5;
 /** TUN_F_CSUM, TSO4, TSO6, TSO_ECN, USO4, USO6 (include/uapi/linux/if_tun.h). */
 export const OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40;
 
-const OPTIONS: BurstIoOptions = {
+export const OPTIONS: BurstIoOptions = {
   arenaBytes: 8 << 20,
   receiveBytes: 6 << 20,
   batchFrames: 128,
