@@ -323,7 +323,7 @@ function openContainer(
     const { mtu, ip, addresses, routes } = port;
     const alias = interfaceAlias(context.instance, bridge.name, port.name);
     const spec = { ifname, mac: macText(port.mac as never), mtu, alias, ip, addresses, gateway, routes, threads };
-    const made = makeContainerPort(context.binding, context.netlink, netns, undo, spec);
+    const made = makeContainerPort(context.binding, context.workshop, netns, undo, spec);
     port.identity = netns.identity;
     takeTap(port, ifname, made);
   } finally {

@@ -1,8 +1,7 @@
 /**
- * The port of a container: a TAP made here under a name of its own, moved into the container's namespace as eth0 (or what the user says) in
- * one message, and configured there. The descriptor stays here; when the namespace goes, the interface goes with it and the descriptor says EBADFD.
+ * The port of a container: a TAP made in a namespace of ours (workshop.ts) as eth0 (or what the user says), moved into the container's, and
+ * configured there. The descriptor stays here; when the namespace goes, the interface goes with it and the descriptor says EBADFD.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Binding, Descriptor } from '../native/binding.js';
 import { check } from '../native/system-error.js';
@@ -13,6 +12,7 @@ import { ControlError, orRefuse } from './control-error.js';
 import { configure, type InterfaceConfig } from './interface-config.js';
 import { type OpenTap, openTap, QUEUE_FRAMES } from './tap.js';
 import type { Undo } from './undo.js';
+import type { Workshop } from './workshop.js';
 
 export interface ContainerPortSpec extends InterfaceConfig {
   ifname: string;
@@ -38,7 +38,13 @@ export function openNetns(binding: Binding, source: { netns?: string | undefined
 }
 
 /** @throws ControlError when the interface exists there, SystemError when the kernel refuses; what was made is then undone by `undo` */
-export function makeContainerPort(binding: Binding, here: Netlink, netns: Netns, undo: Undo, spec: ContainerPortSpec): OpenTap {
+export function makeContainerPort(
+  binding: Binding,
+  workshop: Workshop,
+  netns: Netns,
+  undo: Undo,
+  spec: ContainerPortSpec,
+): OpenTap {
   // Closed before this returns: an open conversation would keep the namespace alive.
   const there = Netlink.open(binding, netns.descriptor);
   try {
@@ -49,10 +55,10 @@ export function makeContainerPort(binding: Binding, here: Netlink, netns: Netns,
         'choose another name with --ifname',
       );
     }
-    const temporary = `tb${randomBytes(4).toString('hex')}`;
-    const tap = openTap(binding, temporary, spec.threads);
+    const { netns: home, netlink: here } = workshop.open();
+    const tap = openTap(binding, spec.ifname, spec.threads, home.descriptor);
     for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
-    const { index } = getLink(here, temporary);
+    const { index } = getLink(here, spec.ifname);
     setLink(here, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES, alias: spec.alias });
     moveLink(here, index, netns.descriptor, spec.ifname, there);
     configure(there, spec.ifname, spec);

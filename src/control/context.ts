@@ -13,6 +13,7 @@ import { savedPublish } from './publishes.js';
 import { type BridgeRecord, cidrText, macText, type PortRecord } from './records.js';
 import { addressText } from './routing.js';
 import type { SavedBridge, SavedPort, StateStore } from './state-store.js';
+import type { Workshop } from './workshop.js';
 
 export interface ControlContext {
   readonly binding: Binding;
@@ -22,6 +23,8 @@ export interface ControlContext {
   readonly netlink: Netlink;
   /** Identity of that namespace. */
   readonly here: string;
+  /** Where interfaces of containers are made. */
+  readonly workshop: Workshop;
   readonly changes: HostChanges;
   readonly store: StateStore | null;
   /** What the aliases of its interfaces begin with (interface-alias.ts). */

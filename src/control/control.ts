@@ -72,6 +72,7 @@ import * as tables from './tables.js';
 import { drop, leave, takeDown } from './take-down.js';
 import { type Telemetry, TelemetryReader } from './telemetry.js';
 import { allOrNothing, type Undo } from './undo.js';
+import { Workshop } from './workshop.js';
 
 const MAX_CAPTURES = 16;
 const NO_FAULTS = { seed: 1, loss: 0, duplicate: 0, reorder: 0, corrupt: 0, delayMicros: 0, jitterMicros: 0 };
@@ -109,6 +110,7 @@ export class Control {
       log,
       netlink,
       here: identityOfHere(binding),
+      workshop: new Workshop(binding),
       changes: new HostChanges(netlink, log, instance),
       store,
       instance,
@@ -439,6 +441,7 @@ export class Control {
         await end.catch((error) => this.cannotUndo(error));
       }
       await context.gateway.close(engineFailed, keep).catch((error) => this.cannotUndo(error));
+      context.workshop.close();
       if (keep) {
         context.netlink.close();
         return;

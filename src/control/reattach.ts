@@ -186,7 +186,7 @@ function remake(
   const alias = interfaceAlias(context.instance, bridge, saved.name);
   const threads = context.engine.threads ?? 1;
   const spec = { ifname, mac, mtu, alias, ip: null, addresses, gateway: null, routes, threads };
-  return makeContainerPort(context.binding, context.netlink, netns, undo, spec);
+  return makeContainerPort(context.binding, context.workshop, netns, undo, spec);
 }
 
 /** One that is another port's, or another daemon's, may well have the same MAC: it is made of the address, and unique on a bridge only. */

@@ -1,6 +1,5 @@
 /**
- * TAPs of the control plane: made in the daemon's own namespace with all offloads the kernel has, or opened again where the daemon before this one left
- * them.
+ * TAPs of the control plane: made with all offloads the kernel has, or opened again where the daemon before this one left them.
  */
 import { constants } from 'node:os';
 import type { Binding, Descriptor } from '../native/binding.js';
@@ -26,13 +25,14 @@ export interface OpenTap {
 }
 
 /**
- * In the daemon's namespace on purpose: a descriptor of /dev/net/tun opened inside a container's namespace would keep that namespace alive, and
- * its end would never be seen. The interface is moved afterwards; its queues are all opened before.
+ * In a namespace of ours on purpose: a descriptor of /dev/net/tun opened inside a container's would keep that namespace alive, and its end would
+ * never be seen. The interface is moved afterwards; its queues are all opened before.
  * @param threads that read it: with more than one it has a queue for each
+ * @param netns -1: the daemon's own
  * @throws SystemError EEXIST, EPERM, ENOENT (no /dev/net/tun)
  */
-export function openTap(binding: Binding, name: string, threads: number): OpenTap {
-  const options = { name, netns: -1, vnetHeader: true, persistent: false, multiQueue: threads > 1 } as const;
+export function openTap(binding: Binding, name: string, threads: number, netns: Descriptor | -1 = -1): OpenTap {
+  const options = { name, netns, vnetHeader: true, persistent: false, multiQueue: threads > 1 } as const;
   let offloads = OFFLOADS | UDP_SEGMENTATION;
   let first = binding.openTap({ ...options, offloads, mode: 'create' });
   if (first === -constants.errno.EINVAL) {

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control } from '../../src/control/control.js';
 import { check } from '../../src/native/system-error.js';
 import { listAddresses } from '../../src/netlink/address.js';
-import { deleteLink, findLink, getLink, moveLink, setLink } from '../../src/netlink/link.js';
+import { createVeth, deleteLink, findLink, getLink, moveLink, setLink } from '../../src/netlink/link.js';
+import { NetworkMonitor } from '../../src/netlink/monitor.js';
 import { Netlink } from '../../src/netlink/netlink.js';
 import { Netns } from '../../src/netlink/netns.js';
 import { listRoutes } from '../../src/netlink/route.js';
@@ -106,6 +107,26 @@ describeSystem('interfaces in containers', ['root', 'tap'], () => {
     const network = { engine: 'docker', id: 'cafe', name: 'mynet' } as const;
     await control.setNetwork('tb0', network);
     expect(control.getBridge('tb0').network).toEqual(network);
+  });
+
+  test("moved: the host hears nothing of it, and may have an interface of the container's name", async () => {
+    createVeth(netlink, { name: 'eth0' }, { name: 'eth0peer' });
+    const monitor = NetworkMonitor.open(binding);
+    await control.attach('tb0', { port: 'web', netns: sandbox(), ip: 'auto', mac: MAC });
+    expect(monitor.drain()).toEqual([]);
+    monitor.close();
+    expect(getLink(inside, 'eth0')).toMatchObject({ kind: 'tun', up: true, mac: MAC, txQueueLength: 4096 });
+    expect(getLink(netlink, 'eth0').kind).toBe('veth');
+  });
+
+  test('moved: refused by the namespace, nothing is left where it was made, and the name is free again', async () => {
+    createVeth(inside, { name: 'eth0' }, { name: 'eth0peer' });
+    await expect(control.attach('tb0', { port: 'web', netns: sandbox() })).rejects.toThrow('eth0 exists in namespace');
+    deleteLink(inside, getLink(inside, 'eth0').index);
+    await control.attach('tb0', { port: 'web', netns: sandbox(), ip: 'auto' });
+    await control.detach('tb0', 'web');
+    await control.attach('tb0', { port: 'web', netns: sandbox(), ip: 'auto' });
+    expect(getLink(inside, 'eth0').up).toBe(true);
   });
 
   test('further addresses of both families and exactly the routes asked for', async () => {
