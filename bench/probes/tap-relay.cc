@@ -1,19 +1,26 @@
-// The least a userspace bridge can do: frames from one TAP to the other and back, nothing decided, nothing counted. What it reaches is the
-// ceiling of the mechanism (TAPs, a system call per read, merged datagrams), whatever the language of the rest; bench driver `tap-relay`.
+// The least a userspace bridge can do: frames from one port to the other and back, nothing decided, nothing counted, no address changed. What
+// it reaches is the ceiling of the mechanism (TAPs and raw sockets, their system calls, merged datagrams), whatever the language of the rest;
+// bench drivers `tap-relay` (two TAPs) and `nat-relay` (a raw socket on an uplink, and a TAP).
 //
-//     tap-relay NAME NAME [--spin MICROS] [--burst FRAMES] [--bytes BYTES] [--pin CPU | --pin-last] [--idle] [--slice MICROS]
+//     tap-relay PORT PORT [--spin MICROS] [--burst FRAMES] [--bytes BYTES] [--pin CPU | --pin-last] [--idle] [--slice MICROS]
 //               [--yield FRAMES] [--no-merge] [--no-gather] [--uring] [--acks] [--napi] [--huge]
 //
-// Makes both TAPs and says "ready": somebody may move them into their namespaces. Relays until SIGTERM.
+//     PORT   NAME            a TAP, which is made
+//            packet:NAME     a raw socket on an interface that is there. A VLAN tag the kernel took out of a frame is not put back
 //
-//     --uring   reads of a burst are submitted together to io_uring instead of being a read(2) each
+// Makes its ports in this order and says "ready": somebody may move the TAPs into their namespaces. Relays until SIGTERM.
+//
+//     --uring   TAPs only: reads of a burst are submitted together to io_uring instead of being a read(2) each
 //     --acks    of acknowledgements of one connection in a burst only the last is sent; counts them at the end
-//     --napi    IFF_NAPI: what is written goes through the interface's NAPI and GRO
+//     --napi    IFF_NAPI: what is written to a TAP goes through its NAPI and GRO
 //     --huge    asks for huge pages under the arena
 //     --slice   a shorter turn on the core, which comes sooner
 //     --idle    SCHED_IDLE: anybody else goes first
 //     --yield   sched_yield after a pass of so many frames
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <net/if.h>
@@ -21,12 +28,11 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -35,24 +41,28 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "relay-bursts.h"
+
+// include/uapi/linux/if_packet.h since Linux 6.4; older headers lack it.
+#ifndef PACKET_VNET_HDR_SZ
+#define PACKET_VNET_HDR_SZ 24
+#endif
+
+using namespace probe;
 
 namespace {
 
-constexpr std::size_t kVnet = 12;
-constexpr std::size_t kEthernet = 14;
-constexpr std::size_t kIpv4 = kVnet + kEthernet;
-constexpr std::size_t kUdp = kIpv4 + 20;
-constexpr std::size_t kPayload = kUdp + 8;
-constexpr std::size_t kSlot = 66 * 1024;
-constexpr int kMaxMerged = 64;
-constexpr std::size_t kMaxIpv4 = 65'535;
+constexpr int kSocketBufferBytes = 8 << 20;
+constexpr std::string_view kPacketPrefix = "packet:";
 // linux/if_tun.h since 6.2.
 constexpr unsigned kUso4 = 0x20;
 constexpr unsigned kUso6 = 0x40;
 
 struct Options {
-  const char* names[2] = {nullptr, nullptr};
+  std::string ports[2];
   std::int64_t spin_nanos = 50'000;
   int burst = 64;
   std::size_t bytes = 2 << 20;
@@ -62,17 +72,7 @@ struct Options {
   bool idle = false, merge = true, gather = true, uring = false, napi = false, huge = false, acks = false;
 };
 
-struct Frame {
-  std::uint8_t* start;  // of its virtio-net header
-  std::size_t bytes;    // with it
-};
-
 volatile std::sig_atomic_t ended = 0;
-
-[[noreturn]] void fail(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
 
 std::int64_t now() {
   timespec time{};
@@ -80,26 +80,14 @@ std::int64_t now() {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-unsigned word(const std::uint8_t* at) { return static_cast<unsigned>(at[0]) << 8 | at[1]; }
-void set_word(std::uint8_t* at, unsigned value) {
-  at[0] = static_cast<std::uint8_t>(value >> 8);
-  at[1] = static_cast<std::uint8_t>(value);
-}
-unsigned folded(unsigned sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return sum;
-}
-unsigned sum_of(const std::uint8_t* at, int words) {
-  unsigned sum = 0;
-  for (int index = 0; index < words; index++) sum += word(at + 2 * index);
-  return sum;
-}
+bool is_packet(const std::string& port) { return port.starts_with(kPacketPrefix); }
+std::string interface_of(const std::string& port) { return is_packet(port) ? port.substr(kPacketPrefix.size()) : port; }
 
-int open_tap(const Options& options, const char* name) {
+int open_tap(const Options& options, const std::string& name) {
   const int tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (tap < 0) fail("/dev/net/tun");
   ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  std::memcpy(request.ifr_name, name.data(), name.size());
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (options.napi ? IFF_NAPI : 0));
   if (ioctl(tap, TUNSETIFF, &request) < 0) fail("TUNSETIFF");
   int header = kVnet;
@@ -108,137 +96,44 @@ int open_tap(const Options& options, const char* name) {
   return tap;
 }
 
-// A whole IPv4 datagram that is no super-frame. The engine checks lengths and checksums, too; here the generator is trusted.
-bool mergeable(const Frame& frame) {
-  const std::uint8_t* at = frame.start + kVnet;
-  return frame.bytes > kPayload && frame.start[1] == 0 && word(at + 12) == 0x0800 && at[14] == 0x45 && at[23] == 17 &&
-         (word(at + 20) & 0x3fff) == 0;
-}
-bool same_flow(const Frame& one, const Frame& other) {
-  return one.bytes == other.bytes && std::memcmp(one.start + kVnet, other.start + kVnet, kEthernet) == 0 &&
-         std::memcmp(one.start + kIpv4 + 12, other.start + kIpv4 + 12, 12) == 0;
-}
-
-// Brings the datagrams of each flow in a burst together, so that flows that take turns can be merged, too; each keeps its order.
-class Gatherer {
- public:
-  void gather(std::vector<Frame>& frames) {
-    if (frames.size() < 3) return;
-    firsts_.assign(kPlaces, -1);
-    next_.assign(frames.size(), -1);
-    last_.assign(frames.size(), -1);
-    heads_.clear();
-    for (int index = 0; index < static_cast<int>(frames.size()); index++) add(frames, index);
-    gathered_.clear();
-    for (const int head : heads_) {
-      for (int index = head; index >= 0; index = next_[static_cast<std::size_t>(index)]) gathered_.push_back(frames[static_cast<std::size_t>(index)]);
-    }
-    frames.swap(gathered_);
-  }
-
- private:
-  static constexpr std::size_t kPlaces = 1024;
-
-  void add(const std::vector<Frame>& frames, int index) {
-    const Frame& frame = frames[static_cast<std::size_t>(index)];
-    if (mergeable(frame)) {
-      const std::uint8_t* at = frame.start + kUdp;
-      int& first = firsts_[(word(at) * 31 + word(at + 2) + word(frame.start + kUdp - 6)) % kPlaces];
-      if (first >= 0 && same_flow(frames[static_cast<std::size_t>(first)], frame)) {
-        int& last = last_[static_cast<std::size_t>(first)];
-        next_[static_cast<std::size_t>(last)] = index;
-        last = index;
-        return;
-      }
-      first = index;
-    }
-    last_[static_cast<std::size_t>(index)] = index;
-    heads_.push_back(index);
-  }
-
-  std::vector<int> firsts_, next_, last_, heads_;
-  std::vector<Frame> gathered_;
-};
-
-// Headers of a UDP_L4 super-frame of so many datagrams like the first.
-void write_headers(std::uint8_t* to, const Frame& first, int datagrams) {
-  const auto payload = static_cast<unsigned>(first.bytes - kPayload);
-  const unsigned udp_bytes = 8 + payload * static_cast<unsigned>(datagrams);
-  std::memcpy(to, first.start, kPayload);
-  const std::uint16_t fields[] = {kPayload - kVnet, static_cast<std::uint16_t>(payload), kUdp - kVnet, 6};
-  to[0] = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
-  to[1] = 5;  // VIRTIO_NET_HDR_GSO_UDP_L4
-  std::memcpy(to + 2, fields, sizeof fields);
-  set_word(to + kIpv4 + 2, 20 + udp_bytes);
-  set_word(to + kIpv4 + 10, 0);
-  set_word(to + kIpv4 + 10, ~folded(sum_of(to + kIpv4, 10)));
-  set_word(to + kUdp + 4, udp_bytes);
-  set_word(to + kUdp + 6, folded(17 + udp_bytes + sum_of(to + kIpv4 + 12, 4)));
+// As our addon opens the socket of an uplink.
+int open_packet(const std::string& name) {
+  // Protocol 0 hears nothing until bind names the interface.
+  const int packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (packet < 0) fail("AF_PACKET");
+  const auto index = static_cast<int>(if_nametoindex(name.c_str()));
+  if (index == 0) fail(name.c_str());
+  const auto set = [&](int level, int option, int value) { return setsockopt(packet, level, option, &value, sizeof value) == 0; };
+  if (!set(SOL_PACKET, PACKET_VNET_HDR_SZ, kVnet)) fail("PACKET_VNET_HDR_SZ");
+  // Nobody looks at what it carries; our addon pays for it, too.
+  if (!set(SOL_PACKET, PACKET_AUXDATA, 1)) fail("PACKET_AUXDATA");
+  if (!set(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)) fail("PACKET_IGNORE_OUTGOING");
+  if (!set(SOL_PACKET, PACKET_QDISC_BYPASS, 1)) fail("PACKET_QDISC_BYPASS");
+  // Frames for the other port's address are not for the interface's own.
+  packet_mreq membership{};
+  membership.mr_ifindex = index;
+  membership.mr_type = PACKET_MR_PROMISC;
+  if (setsockopt(packet, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership) < 0) fail("PACKET_MR_PROMISC");
+  // Beyond net.core.?mem_max with CAP_NET_ADMIN, else as far as that limit allows.
+  if (!set(SOL_SOCKET, SO_RCVBUFFORCE, kSocketBufferBytes)) set(SOL_SOCKET, SO_RCVBUF, kSocketBufferBytes);
+  if (!set(SOL_SOCKET, SO_SNDBUFFORCE, kSocketBufferBytes)) set(SOL_SOCKET, SO_SNDBUF, kSocketBufferBytes);
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_ALL);
+  address.sll_ifindex = index;
+  if (bind(packet, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) fail("bind");
+  return packet;
 }
 
-// An IPv4 TCP segment without payload whose flags are ACK and nothing else.
-bool pure_ack(const Frame& frame) {
-  const std::uint8_t* ip = frame.start + kIpv4;
-  if (frame.bytes < kUdp + 20 || word(ip - 2) != 0x0800 || ip[0] != 0x45 || ip[9] != 6 || ip[33] != 0x10) return false;
-  return word(ip + 2) == 20U + static_cast<unsigned>(ip[32] >> 4) * 4;
-}
-bool same_connection(const Frame& one, const Frame& other) {
-  return std::memcmp(one.start + kIpv4 + 12, other.start + kIpv4 + 12, 12) == 0;
-}
-
-std::uint64_t acks_seen = 0;
-std::uint64_t acks_left_out = 0;
-
-// Leaves out an acknowledgement when the next frame is one of the same connection: it says all the first one did (and more, as they are cumulative).
-void filter_acks(std::vector<Frame>& frames) {
-  std::size_t kept = 0;
-  for (std::size_t index = 0; index < frames.size(); index++) {
-    const bool ack = pure_ack(frames[index]);
-    acks_seen += ack ? 1 : 0;
-    if (ack && index + 1 < frames.size() && pure_ack(frames[index + 1]) && same_connection(frames[index], frames[index + 1])) {
-      acks_left_out++;
-    } else {
-      frames[kept++] = frames[index];
-    }
-  }
-  frames.resize(kept);
-}
-
-void send(int tap, const std::vector<Frame>& frames, bool merge) {
-  std::array<std::uint8_t, kPayload> headers;
-  std::array<iovec, kMaxMerged + 1> parts;
-  for (std::size_t index = 0; index < frames.size();) {
-    const Frame& first = frames[index];
-    int members = 1;
-    if (merge && mergeable(first)) {
-      const std::size_t room = (kMaxIpv4 - (kPayload - kIpv4)) / (first.bytes - kPayload);
-      const int most = static_cast<int>(std::min<std::size_t>(kMaxMerged, room));
-      while (index + static_cast<std::size_t>(members) < frames.size() && members < most) {
-        const Frame& next = frames[index + static_cast<std::size_t>(members)];
-        if (!mergeable(next) || !same_flow(first, next)) break;
-        members++;
-      }
-    }
-    int count = 1;
-    parts[0] = {first.start, first.bytes};
-    if (members > 1) {
-      write_headers(headers.data(), first, members);
-      parts[0] = {headers.data(), headers.size()};
-      for (; count <= members; count++) {
-        const Frame& each = frames[index + static_cast<std::size_t>(count) - 1];
-        parts[static_cast<std::size_t>(count)] = {each.start + kPayload, each.bytes - kPayload};
-      }
-    }
-    // What a TAP does not take is lost, as on a wire: an interface that is down yet, a receiver without memory.
-    if (writev(tap, parts.data(), count) < 0 && errno == EBADFD) fail("writev");
-    index += static_cast<std::size_t>(members);
-  }
+Port open_port(const Options& options, const std::string& port) {
+  const std::string name = interface_of(port);
+  return is_packet(port) ? Port{.descriptor = open_packet(name), .packet = true} : Port{.descriptor = open_tap(options, name)};
 }
 
 // Reads of a burst in one system call. How many are worth submitting is guessed from the last burst: twice what came when all came.
 class Uring {
  public:
-  Uring(const int* taps, std::uint8_t* arena, int burst) : arena_(arena), burst_(burst) {
+  Uring(const Port (&ports)[2], std::uint8_t* arena, int burst) : arena_(arena), burst_(burst) {
     io_uring_params params{};
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
     ring_ = static_cast<int>(syscall(__NR_io_uring_setup, 2 * burst, &params));
@@ -253,6 +148,7 @@ class Uring {
     complete_tail_ = reinterpret_cast<unsigned*>(complete + params.cq_off.tail);
     complete_mask_ = params.cq_entries - 1;
     completions_ = reinterpret_cast<io_uring_cqe*>(complete + params.cq_off.cqes);
+    const int taps[2] = {ports[0].descriptor, ports[1].descriptor};
     if (syscall(__NR_io_uring_register, ring_, IORING_REGISTER_FILES, taps, 2) < 0) fail("IORING_REGISTER_FILES");
   }
 
@@ -309,16 +205,6 @@ class Uring {
   unsigned submit_mask_ = 0, complete_mask_ = 0;
 };
 
-void read_all(int tap, const Options& options, std::uint8_t* arena, std::vector<Frame>& frames) {
-  std::size_t used = 0;
-  while (static_cast<int>(frames.size()) < options.burst && used < options.bytes) {
-    const ssize_t count = read(tap, arena + used, kSlot);
-    if (count <= 0) return;
-    frames.push_back({arena + used, static_cast<std::size_t>(count)});
-    used += (static_cast<std::size_t>(count) + 63) & ~std::size_t{63};
-  }
-}
-
 void place(const Options& options) {
   if (options.pin >= 0) {
     cpu_set_t cpus;
@@ -341,18 +227,20 @@ void place(const Options& options) {
   if (options.idle && sched_setscheduler(0, SCHED_IDLE, &none) < 0) fail("SCHED_IDLE");
 }
 
-void relay(const Options& options, const int (&taps)[2]) {
-  const std::size_t arena_bytes = std::max(2 * static_cast<std::size_t>(options.burst) * kSlot, options.bytes + kSlot);
+void relay(const Options& options, Port (&ports)[2]) {
+  const std::size_t arena_bytes = std::max({2 * static_cast<std::size_t>(options.burst) * kSlot, options.bytes + kSlot, kGroupArea});
   void* const mapped = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) fail("mmap");
   if (options.huge && madvise(mapped, arena_bytes, MADV_HUGEPAGE) < 0) fail("MADV_HUGEPAGE");
   auto* const arena = static_cast<std::uint8_t*>(mapped);
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  for (const int tap : taps) {
-    epoll_event event{.events = EPOLLIN, .data = {.fd = tap}};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, tap, &event) < 0) fail("epoll_ctl");
+  for (const Port& port : ports) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = port.descriptor}};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, port.descriptor, &event) < 0) fail("epoll_ctl");
   }
-  Uring* const uring = options.uring ? new Uring(taps, arena, options.burst) : nullptr;
+  Uring* const uring = options.uring ? new Uring(ports, arena, options.burst) : nullptr;
+  Reader reader(options.burst, options.bytes, arena);
+  Sender sender(options.merge);
   Gatherer gatherer;
   std::vector<Frame> frames[2];
   for (auto& each : frames) each.reserve(static_cast<std::size_t>(options.burst));
@@ -363,11 +251,11 @@ void relay(const Options& options, const int (&taps)[2]) {
     for (auto& each : frames) each.clear();
     if (uring != nullptr) uring->read(frames);
     for (std::size_t port = 0; port < 2; port++) {
-      if (uring == nullptr) read_all(taps[port], options, arena, frames[port]);
+      if (uring == nullptr) reader.read(ports[port], frames[port]);
       got += static_cast<int>(frames[port].size());
       if (options.acks) filter_acks(frames[port]);
       if (options.merge && options.gather) gatherer.gather(frames[port]);
-      send(taps[1 - port], frames[port], options.merge);
+      sender.send(ports[1 - port], frames[port]);
     }
     if (options.yield > 0 && got >= options.yield) sched_yield();
     if (got > 0) {
@@ -380,13 +268,31 @@ void relay(const Options& options, const int (&taps)[2]) {
   }
 }
 
+[[noreturn]] void refuse(const std::string& what) {
+  std::fprintf(stderr, "%s\n", what.c_str());
+  std::exit(2);
+}
+
+void check(const Options& options) {
+  int packets = 0;
+  for (const std::string& port : options.ports) {
+    const std::string name = interface_of(port);
+    if (name.empty() || name.size() >= IFNAMSIZ) refuse(port + ": an interface has a name of 1 to " + std::to_string(IFNAMSIZ - 1) + " bytes");
+    packets += is_packet(port) ? 1 : 0;
+  }
+  if (options.ports[0] == options.ports[1]) refuse(options.ports[0] + ": a port cannot be its own other side");
+  if (interface_of(options.ports[0]) == interface_of(options.ports[1])) refuse("the two ports of one interface would feed each other");
+  if (options.uring && packets > 0) refuse("--uring reads TAPs only: a packet socket is read by recvmmsg");
+  if (options.napi && packets == 2) refuse("--napi is for TAPs, and both ports are packet sockets");
+}
+
 Options parse(int count, char** words) {
   Options options;
-  int names = 0;
+  int ports = 0;
   for (int index = 1; index < count; index++) {
     const std::string option = words[index];
     const auto value = [&] {
-      if (++index == count) std::exit((std::fprintf(stderr, "%s: a number is missing\n", option.c_str()), 2));
+      if (++index == count) refuse(option + ": a number is missing");
       return std::atol(words[index]);
     };
     if (option == "--spin") options.spin_nanos = value() * 1000;
@@ -403,10 +309,11 @@ Options parse(int count, char** words) {
     else if (option == "--acks") options.acks = true;
     else if (option == "--napi") options.napi = true;
     else if (option == "--huge") options.huge = true;
-    else if (option[0] != '-' && names < 2) options.names[names++] = words[index];
-    else std::exit((std::fprintf(stderr, "%s: not understood; the head of tap-relay.cc has the options\n", option.c_str()), 2));
+    else if (option[0] != '-' && ports < 2) options.ports[ports++] = option;
+    else refuse(option + ": not understood; the head of tap-relay.cc has the options");
   }
-  if (names < 2) std::exit((std::fprintf(stderr, "usage: tap-relay NAME NAME [OPTIONS]\n"), 2));
+  if (ports < 2) refuse("usage: tap-relay PORT PORT [OPTIONS]");
+  check(options);
   return options;
 }
 
@@ -418,11 +325,11 @@ int main(int count, char** words) {
   action.sa_handler = [](int) { ended = 1; };
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  const int taps[2] = {open_tap(options, options.names[0]), open_tap(options, options.names[1])};
+  Port ports[2] = {open_port(options, options.ports[0]), open_port(options, options.ports[1])};
   place(options);
   std::puts("ready");
   std::fflush(stdout);
-  relay(options, taps);
+  relay(options, ports);
   if (options.acks) {
     std::fprintf(stderr, "%llu of %llu acknowledgements left out\n", static_cast<unsigned long long>(acks_left_out),
                  static_cast<unsigned long long>(acks_seen));

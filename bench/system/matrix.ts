@@ -6,6 +6,7 @@ import { dockerTapbridge, dockerTapbridgeNat } from './drivers/docker-tapbridge.
 import { docker0, docker0Nat } from './drivers/docker0.js';
 import { kernelBridge } from './drivers/kernel-bridge.js';
 import { kernelTuned } from './drivers/kernel-tuned.js';
+import { natRelay } from './drivers/nat-relay.js';
 import { ovs } from './drivers/ovs.js';
 import { pasta } from './drivers/pasta.js';
 import { slirp4netns } from './drivers/slirp4netns.js';
@@ -27,6 +28,7 @@ import { memory } from './types/memory.js';
 import { NAT_TYPES } from './types/nat.js';
 import { NO_OFFLOADS } from './types/no-offloads.js';
 import { pingIdle, pingRtt } from './types/ping.js';
+import { PING_PAUSES } from './types/ping-pause.js';
 import { REQUESTS } from './types/requests.js';
 import { tcpConnect, tcpRr } from './types/tcp-ask.js';
 import { tcp1, tcp1Cubic, tcp1Reno, tcp1Reverse, tcp8 } from './types/tcp-bulk.js';
@@ -49,6 +51,7 @@ export const DRIVERS: readonly Driver[] = [
   veth,
   dockerNat,
   tapbridgeNat,
+  natRelay,
   docker0,
   dockerTapbridge,
   docker0Nat,
@@ -80,6 +83,7 @@ export const TYPES: readonly BenchType[] = [
   pingRtt,
   udpRr,
   pingIdle,
+  ...PING_PAUSES,
   ...NAT_TYPES,
   ...REQUESTS,
 ];

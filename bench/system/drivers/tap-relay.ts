@@ -1,49 +1,63 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QUEUE_FRAMES } from '../../../dist/control/tap.js';
+import type { Lab } from '../../../dist/lab/lab.js';
+import type { LabNamespace } from '../../../dist/lab/lab-namespace.js';
 import { getLink, moveLink, setLink } from '../../../dist/netlink/link.js';
 import { A, B, type Driver } from '../driver.js';
 import { Program } from '../programs.js';
 
-const SOURCE = fileURLToPath(new URL('../../../bench/probes/tap-relay.cc', import.meta.url));
+const PROBES = fileURLToPath(new URL('../../../bench/probes', import.meta.url));
+const SOURCE = join(PROBES, 'tap-relay.cc');
 const BINARY = fileURLToPath(new URL('../../../build/probes/tap-relay', import.meta.url));
 
 /**
  * Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. Without any: bursts as our engine has them.
  */
-const options = (process.env['TAP_RELAY'] ?? '--burst 512 --bytes 262144').split(' ').filter((word) => word !== '');
+export const RELAY_OPTIONS: readonly string[] = (process.env['TAP_RELAY'] ?? '--burst 512 --bytes 262144')
+  .split(' ')
+  .filter((word) => word !== '');
 
 /** The ceiling of what we do: a C++ program that moves frames between two TAPs as our engine does, and decides nothing. */
 export const tapRelay: Driver = {
   name: 'tap-relay',
   role: 'ceiling',
-  what: `a C++ relay between two TAPs that decides nothing (bench/probes/tap-relay.cc ${options.join(' ')})`,
+  what: `a C++ relay between two TAPs that decides nothing (bench/probes/tap-relay.cc ${RELAY_OPTIONS.join(' ')})`,
   needs: [{ command: 'g++', package: 'g++' }],
   layer: 2,
   ping: true,
   maxPorts: 2,
   async connect(lab, { a, b }) {
-    compile();
     const host = lab.namespace('relay');
-    const program = Program.start(lab, host, BINARY, ['t0', 't1', ...options]);
+    const program = startRelay(lab, host, ['t0', 't1']);
     await program.until('its TAPs', () => host.hasInterface('t0') && host.hasInterface('t1'));
-    for (const [index, { namespace }] of [a, b].entries()) {
-      const tap = getLink(host.netlink, `t${index}`).index;
-      setLink(host.netlink, tap, { txQueueLength: QUEUE_FRAMES });
-      moveLink(host.netlink, tap, namespace.descriptor, 'eth0');
-    }
+    for (const [index, { namespace }] of [a, b].entries()) plugRelayTap(host, `t${index}`, namespace);
     a.namespace.configure('eth0', { address: A });
     b.namespace.configure('eth0', { address: B });
     return { addressOfA: A, addressOfB: B, processes: [program.pid] };
   },
 };
 
+/** Starts the probe between two ports: the name of a TAP, which it makes, or `packet:NAME`, an interface that is there. */
+export function startRelay(lab: Lab, host: LabNamespace, ports: readonly [string, string]): Program {
+  compile();
+  return Program.start(lab, host, BINARY, [...ports, ...RELAY_OPTIONS]);
+}
+
+/** Gives a TAP of the probe to a host, as eth0, with the queue that one of ours has. */
+export function plugRelayTap({ netlink }: LabNamespace, name: string, to: LabNamespace): void {
+  const tap = getLink(netlink, name).index;
+  setLink(netlink, tap, { txQueueLength: QUEUE_FRAMES });
+  moveLink(netlink, tap, to.descriptor, 'eth0');
+}
+
 /** Once a source. @throws Error with what the compiler said */
 function compile(): void {
   const compiled = statSync(BINARY, { throwIfNoEntry: false });
-  if (compiled !== undefined && compiled.mtimeMs >= statSync(SOURCE).mtimeMs) return;
+  const changed = Math.max(...readdirSync(PROBES).map((file) => statSync(join(PROBES, file)).mtimeMs));
+  if (compiled !== undefined && compiled.mtimeMs >= changed) return;
   mkdirSync(dirname(BINARY), { recursive: true });
   // Under another name first: nobody starts half a program.
   const half = join(dirname(BINARY), `tap-relay.${process.pid}`);

@@ -48,14 +48,14 @@ export function growthPlot(view: View, id: string, types: readonly ReportedType[
   const body = curves.map(({ driver, points }) => curve(view, driver, points, unit, (value) => x(value), y));
   const words = curves.map(
     ({ driver, points }) =>
-      `${driver}: ${points.map((point) => `${number(point.cell.value.median)} at ${number(point.at)}`).join(', ')}`,
+      `${driver}: ${points.map((point) => `${number(point.cell.value.median)} at ${tickLabel(point.at)}`).join(', ')}`,
   );
   const title = `${unit} by ${at?.axis ?? ''}`;
   return svg({ id, height: area.bottom + AXIS, title, description: words.join('; ') }, [
     key.body,
     horizontalAxis(
       area,
-      places.map((place) => ({ at: x(place), label: number(place) })),
+      places.map((place) => ({ at: x(place), label: tickLabel(place) })),
       `${at?.axis ?? ''}${wide ? ', logarithmic' : ''}`,
     ),
     verticalAxis(area, ticks, name),
@@ -110,7 +110,7 @@ function curve(
     ({ cell }) => y(cell.value.median),
   ).digits(1);
   const markers = points.map(({ at, cell }) => {
-    const text = `${driver} at ${number(at)}: ${number(cell.value.median)} ${interval(cell.value)}`.trim();
+    const text = `${driver} at ${tickLabel(at)}: ${number(cell.value.median)} ${interval(cell.value)}`.trim();
     return markup`<g><title>${`${text} ${unit}, n = ${cell.value.n}`}</title><line x1="${px(x(at))}" x2="${px(x(at))}" y1="${px(y(cell.value.low))}" y2="${px(y(cell.value.high))}" stroke="${look.color}" stroke-width="1.2"/>${marker(look, x(at), y(cell.value.median))}</g>`;
   });
   return markup`<path d="${band([...points]) ?? ''}" fill="${look.color}" opacity="0.18"/><path d="${line([...points]) ?? ''}" fill="none" stroke="${look.color}" stroke-width="2" stroke-dasharray="${look.dash}"/>${markers}`;

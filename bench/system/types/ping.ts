@@ -1,4 +1,5 @@
 import { countDelays } from '../../../dist/lab/delay-histogram.js';
+import type { PingResult } from '../../../dist/lab/requests.js';
 import { median } from '../../statistics.js';
 import type { BenchType, Measurement, Trial } from '../type.js';
 import { delayDetails } from './udp-load.js';
@@ -32,7 +33,11 @@ export const pingIdle: BenchType = {
 };
 
 async function echoes({ a, addressOfB }: Trial, count: number, intervalMillis: number): Promise<Measurement> {
-  const { sent, received, rttMicros } = await a.ping({ address: addressOfB, count, intervalMillis });
+  return ofEchoes(await a.ping({ address: addressOfB, count, intervalMillis }));
+}
+
+/** @throws Error when none was answered */
+export function ofEchoes({ sent, received, rttMicros }: PingResult): Measurement {
   if (received === 0) throw new Error(`none of ${sent} echoes was answered`);
   const delays = countDelays(rttMicros.map((micros) => micros * 1000));
   return {
