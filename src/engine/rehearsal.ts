@@ -5,7 +5,7 @@
  *     container 1 ─┼─ bridge ─ host port, gateway 10.0.0.254 ─ uplink 192.0.2.1 ─ router 192.0.2.254 ─ 198.51.100.7
  *     host ────────┘
  *
- * They are those its users will most likely send first: single ones both ways, bursts of a flow and of several, super-frames, ARP, broadcasts; and
+ * They are those its users will most likely send first: single ones both ways, echoes, bursts of a flow and of several, super-frames, ARP, groups, none; and
  * through the gateway flows that begin, datagrams and super-frames out and back.
  */
 import { VNET_BYTES } from '../core/batch.js';
@@ -15,6 +15,7 @@ import * as ethernet from '../wire/ethernet.js';
 import * as icmp from '../wire/icmp.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { parseIpv4 } from '../wire/ipv4-address.js';
+import * as ipv6 from '../wire/ipv6.js';
 import { parseMac } from '../wire/mac-address.js';
 import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
@@ -48,6 +49,8 @@ const SERVER_PORT = 2000;
 
 /** Bytes of the rehearsed datagrams. */
 const PAYLOAD = 26;
+/** As ping(8) sends them: longer ones are summed up by other code. */
+const ECHO_PAYLOAD = 56;
 const SUPER_PAYLOAD = 4000;
 const SEQUENCE = 1000;
 const WINDOW = 0xffff;
@@ -55,6 +58,8 @@ const IP = ethernet.HEADER_BYTES;
 const L4 = IP + ipv4.HEADER_BYTES;
 const SLOT_LEAD = 2 + VNET_BYTES;
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
+/** Of ff02::2 (RFC 2464, section 7). */
+const ALL_ROUTERS = '33:33:00:00:00:02';
 
 /** Frames of one pass: where each lies in the arena, how long it is, and the port it comes from. */
 interface Burst {
@@ -107,13 +112,27 @@ export class Rehearsal extends SimulatedIo {
       });
       // Echoes, questions, acknowledgements: most of what a quiet bridge sees is one frame a pass. They come more often for that.
       for (let times = 0; times < 4; times++) this.prepare(container, 1, () => this.datagram(way(0)));
+      this.prepare(container, 1, () => this.echo(way(0), false));
       this.prepare(container, 1, () => this.segment(way(0)));
       this.prepare(container, 4, () => this.segment(way(0)));
       this.prepare(container, 64, () => this.datagram(way(0)));
       this.prepare(container, 64, (frame) => this.datagram(way(frame % 16)));
       this.prepare(container, 1, () => this.request(container, other.ip));
       this.prepare(container, 1, () => this.request(container, NOBODY));
+      this.prepare(container, 1, () => this.announcement(container));
     }
+    const [container] = CONTAINERS;
+    const toHost = { from: container, to: HOST, next: HOST, sourcePort: SERVER_PORT, destinationPort: SERVER_PORT };
+    const fromHost = { ...toHost, from: HOST, to: container, next: container };
+    for (const way of [toHost, fromHost]) {
+      this.prepare(way.from, 1, () => this.datagram(way));
+      this.prepare(way.from, 1, () => this.echo(way, false));
+      this.prepare(way.from, 1, () => this.segment(way));
+    }
+    this.prepare(HOST, 1, () => this.request(HOST, container.ip));
+    this.prepare(HOST, 1, () => this.announcement(HOST));
+    // The time to look around once more, with nothing to do.
+    this.prepare(HOST, 0, () => 0);
   }
 
   /** What goes through the gateway. */
@@ -140,7 +159,6 @@ export class Rehearsal extends SimulatedIo {
       [ROUTER, back],
     ] as const) {
       for (let times = 0; times < 3; times++) this.translate(station, 1, () => this.datagram(way(0)));
-      // An echo takes the slow path: what is alone there shall not be interpreted either.
       for (let times = 0; times < 3; times++) this.translate(station, 1, () => this.echo(way(0), station === ROUTER));
       this.translate(station, 1, () => this.segment(way(0)));
       this.translate(station, 4, () => this.segment(way(0)));
@@ -219,7 +237,7 @@ export class Rehearsal extends SimulatedIo {
 
   /** The container's identifier is one the gateway keeps. */
   private echo(way: Way, isAnswer: boolean): number {
-    const length = icmp.HEADER_BYTES + PAYLOAD;
+    const length = icmp.HEADER_BYTES + ECHO_PAYLOAD;
     const at = this.packet(way, ipv4.Protocol.icmp, length);
     const type = isAnswer ? icmp.Type.echoReply : icmp.Type.echoRequest;
     icmp.emit(this.bytes, at + L4, length, { type, code: 0, identifier: OUTER_PORTS.first, sequence: 1 });
@@ -253,6 +271,14 @@ export class Rehearsal extends SimulatedIo {
       tcp.CHECKSUM,
     );
     return L4 + tcp.HEADER_BYTES + SUPER_PAYLOAD;
+  }
+
+  /** What every IPv6 interface sends by itself: to a group. */
+  private announcement(from: Station): number {
+    const at = this.end + SLOT_LEAD;
+    ethernet.emit(this.bytes, at, { destination: ALL_ROUTERS, source: from.mac, etherType: ethernet.EtherType.ipv6 });
+    this.bytes.fill(0, at - VNET_BYTES, at);
+    return IP + ipv6.HEADER_BYTES + icmp.HEADER_BYTES;
   }
 
   private request(asker: Station, target: string): number {
