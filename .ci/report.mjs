@@ -3,7 +3,7 @@
  * run again one after the other: what it says of a file counts.
  *
  *     line 1      PASSED FAILED SKIPPED
- *     then        failed: FILE > TEST: REASON         flaky: FILE > TEST: REASON of the first time
+ *     then        failed: FILE > TEST: REASON         flaky: FILE > TEST: REASON of the first time; it did not fail the second
  *
  * With --files the paths of the files that failed instead, a line each.
  */
@@ -20,22 +20,21 @@ if (what === 'files') {
 } else {
   const again = new Map((second?.testResults ?? []).map((file) => [file.name, file]));
   const files = first.testResults.map((file) => again.get(file.name) ?? file);
-  const lines = files.flatMap(failures);
+  const failed = files.flatMap(failures);
   const count = (...statuses) =>
     files.flatMap((file) => file.assertionResults).filter((test) => statuses.includes(test.status)).length;
-  console.log(count('passed'), lines.length, count('pending', 'todo', 'skipped', 'disabled'));
-  for (const line of lines) console.log(`failed: ${line}`);
-  for (const file of broken.filter((each) => again.has(each.name))) {
-    for (const line of failures(file)) if (!lines.includes(line)) console.log(`flaky: ${line}`);
-  }
+  console.log(count('passed'), failed.length, count('pending', 'todo', 'skipped', 'disabled'));
+  for (const { what, why } of failed) console.log(`failed: ${what}: ${why}`);
+  const stillFailed = new Set(failed.map(({ what }) => what));
+  for (const { what, why } of broken.flatMap(failures)) if (!stillFailed.has(what)) console.log(`flaky: ${what}: ${why}`);
 }
 
 /** A file that does not load, or whose hooks fail, counts as one test. */
 function failures(file) {
   const name = relative(process.cwd(), file.name);
   const tests = file.assertionResults.filter((test) => test.status === 'failed');
-  if (tests.length === 0) return file.status === 'failed' ? [`${name}: ${firstLine(file.message)}`] : [];
-  return tests.map((test) => `${name} > ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
+  if (tests.length === 0) return file.status === 'failed' ? [{ what: name, why: firstLine(file.message) }] : [];
+  return tests.map((test) => ({ what: `${name} > ${test.fullName}`, why: firstLine(test.failureMessages[0]) }));
 }
 
 function firstLine(text = '') {

@@ -113,7 +113,8 @@ int BurstIo::open() {
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker_.number(), &event) != 0) {
     return -errno;
   }
-  // A port has a descriptor here and one at its opener; the rest is for everything else in the process.
+  // With one engine a port has a descriptor here and one at its opener; the rest is for everything else in the process. Several engines need more only
+  // when they have hundreds of ports each, and the kernel makes room then.
   constexpr int64_t kOthers = 512;
   descriptor_room_.make(2 * limits_.max_ports + kOthers);
   return 0;

@@ -1,7 +1,7 @@
 // Room in the process's table of descriptors, made before it is needed.
 //
 // The kernel doubles the table when a number does not fit, and the call that asked waits for a grace period when the process has threads (fs/file.c,
-// expand_fdtable): 5 to 20 ms at the 64th, 128th, 256th ... descriptor, in the middle of attaching a port. Here a thread waits that nobody waits for.
+// expand_fdtable): 5 to 20 ms at the 64th, 128th, 256th ... descriptor, in the middle of attaching a port. Here it is a thread that waits; whoever ends the object before waits for it.
 #pragma once
 
 #include <fcntl.h>

@@ -42,7 +42,7 @@ export interface Driver {
   needs?: readonly { command: string; package: string }[];
   /** 2: passes any frame. 3: only what its own IP stack understands, opened by a. */
   layer: 2 | 3;
-  /** Whether a is inside of a gateway that translates, and b outside: for the types that measure that. */
+  /** Whether a is inside of a gateway, or of what stands for one, and b outside: for the types that measure that. */
   nat?: boolean;
   /** Whether its hosts are containers of a real engine. */
   containers?: boolean;

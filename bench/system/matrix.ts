@@ -92,6 +92,9 @@ export const TYPES: readonly BenchType[] = [
 export const DEFAULT_DRIVERS = ['docker-bridge', 'kernel-bridge', 'tapbridge'];
 /** What runs without --types. */
 export const DEFAULT_TYPES = ['udp-64', 'udp-16-flows', 'udp-1446', 'tcp-1', 'tcp-8', 'tcp-rr', 'ping-idle'];
+/** Without the relay, which needs Linux 6.4 and a compiler. */
+export const DEFAULT_NAT_DRIVERS = ['docker-nat', 'tapbridge-nat'];
+
 /** And with --quick. */
 export const QUICK_TYPES = ['udp-64', 'tcp-1', 'ping-idle'];
 

@@ -3,6 +3,7 @@ import { UsageError } from '../../dist/cli/failure.js';
 import type { Driver } from './driver.js';
 import {
   DEFAULT_DRIVERS,
+  DEFAULT_NAT_DRIVERS,
   DEFAULT_TYPES,
   DRIVERS,
   driversIn,
@@ -58,7 +59,7 @@ interface Preset {
   aa: boolean;
 }
 
-const [NAT_DRIVERS, DOCKER_DRIVERS, DOCKER_NAT_DRIVERS] = [driversIn('nat'), driversIn('docker'), driversIn('docker-nat')];
+const [DOCKER_DRIVERS, DOCKER_NAT_DRIVERS] = [driversIn('docker'), driversIn('docker-nat')];
 const [NAT_TYPES, DOCKER_NAT_TYPES] = [typesIn('nat'), typesIn('docker-nat')];
 const PRESETS: Record<SetName, Record<'default' | 'quick' | 'full', Preset>> = {
   bridge: {
@@ -67,9 +68,9 @@ const PRESETS: Record<SetName, Record<'default' | 'quick' | 'full', Preset>> = {
     full: { rounds: 6, seconds: 1, drivers: driversIn('bridge'), types: typesIn('bridge'), aa: true },
   },
   nat: {
-    default: { rounds: 6, seconds: 0.5, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: false },
-    quick: { rounds: 3, seconds: 0.5, drivers: NAT_DRIVERS, types: ['nat-udp-64', 'nat-tcp-out', 'nat-ping'], aa: false },
-    full: { rounds: 6, seconds: 1, drivers: NAT_DRIVERS, types: NAT_TYPES, aa: true },
+    default: { rounds: 6, seconds: 0.5, drivers: DEFAULT_NAT_DRIVERS, types: NAT_TYPES, aa: false },
+    quick: { rounds: 3, seconds: 0.5, drivers: DEFAULT_NAT_DRIVERS, types: ['nat-udp-64', 'nat-tcp-out', 'nat-ping'], aa: false },
+    full: { rounds: 6, seconds: 1, drivers: driversIn('nat'), types: NAT_TYPES, aa: true },
   },
   docker: {
     default: { rounds: 6, seconds: 0.5, drivers: DOCKER_DRIVERS, types: DEFAULT_TYPES, aa: false },

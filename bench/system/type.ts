@@ -46,7 +46,7 @@ export interface BenchType {
   /** The least layer a driver must pass. */
   layer: 2 | 3;
   ping?: boolean;
-  /** Needs a driver whose a is inside of a gateway that translates, and b outside. */
+  /** Needs a driver whose a is inside of a gateway, and b outside. */
   nat?: boolean;
   /** Needs a driver whose hosts are containers: it asks servers that run in one. */
   containers?: boolean;

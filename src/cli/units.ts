@@ -56,7 +56,7 @@ ProtectControlGroups=yes
 ProtectClock=yes
 ProtectHostname=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
-# It enters network namespaces and makes none.
+# It makes one network namespace, and enters those of containers.
 RestrictNamespaces=net
 RestrictRealtime=yes
 RestrictSUIDSGID=yes

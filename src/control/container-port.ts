@@ -41,26 +41,26 @@ export function openNetns(binding: Binding, source: { netns?: string | undefined
 export function makeContainerPort(
   binding: Binding,
   workshop: Workshop,
-  netns: Netns,
+  target: Netns,
   undo: Undo,
   spec: ContainerPortSpec,
 ): OpenTap {
   // Closed before this returns: an open conversation would keep the namespace alive.
-  const there = Netlink.open(binding, netns.descriptor);
+  const there = Netlink.open(binding, target.descriptor);
   try {
     if (findLink(there, spec.ifname) !== undefined) {
       throw new ControlError(
         'conflict',
-        `interface ${spec.ifname} exists in namespace ${netns.label}`,
+        `interface ${spec.ifname} exists in namespace ${target.label}`,
         'choose another name with --ifname',
       );
     }
-    const { netns: home, netlink: here } = workshop.open();
-    const tap = openTap(binding, spec.ifname, spec.threads, home.descriptor);
+    const { netns, netlink } = workshop.open();
+    const tap = openTap(binding, spec.ifname, spec.threads, netns.descriptor);
     for (const each of [tap.descriptor, ...tap.queues]) undo.add(() => void binding.closeDescriptor(each));
-    const { index } = getLink(here, spec.ifname);
-    setLink(here, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES, alias: spec.alias });
-    moveLink(here, index, netns.descriptor, spec.ifname, there);
+    const { index } = getLink(netlink, spec.ifname);
+    setLink(netlink, index, { mac: spec.mac, mtu: spec.mtu, txQueueLength: QUEUE_FRAMES, alias: spec.alias });
+    moveLink(netlink, index, target.descriptor, spec.ifname, there);
     configure(there, spec.ifname, spec);
     return tap;
   } finally {

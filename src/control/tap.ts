@@ -25,8 +25,7 @@ export interface OpenTap {
 }
 
 /**
- * In a namespace of ours on purpose: a descriptor of /dev/net/tun opened inside a container's would keep that namespace alive, and its end would
- * never be seen. The interface is moved afterwards; its queues are all opened before.
+ * Never in a container's namespace: a descriptor of /dev/net/tun opened inside of it would keep it alive, and its end would never be seen. The interface is moved afterwards; its queues are all opened before.
  * @param threads that read it: with more than one it has a queue for each
  * @param netns -1: the daemon's own
  * @throws SystemError EEXIST, EPERM, ENOENT (no /dev/net/tun)

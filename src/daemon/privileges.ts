@@ -24,7 +24,7 @@ export const KEPT_CAPABILITIES = {
   CAP_NET_RAW: 13,
   /** /proc/PID/ns/net of processes with other capabilities or of other users. */
   CAP_SYS_PTRACE: 19,
-  /** setns(2) into namespaces of containers; bpf(2), which CAP_BPF would do for on newer kernels. */
+  /** A network namespace of our own, setns(2) into those of containers; bpf(2), which CAP_BPF would do for on newer kernels. */
   CAP_SYS_ADMIN: 21,
 } as const;
 

@@ -60,7 +60,7 @@ test('--set nat: gateways and what is measured through them, beside nothing else
   const plan = makePlan({ set: 'nat' }, everything);
   expect(plan).toMatchObject({ reference: 'docker-nat', missing: [], command: 'tapbridge bench --set nat' });
   expect(plan.types.map(({ name }) => name)).toEqual(typesIn('nat'));
-  expect(plan.entrants.map(({ label }) => label)).toEqual(['docker-nat', 'tapbridge-nat', 'nat-relay']);
+  expect(plan.entrants.map(({ label }) => label)).toEqual(['docker-nat', 'tapbridge-nat']);
   expect(planSeconds(plan)).toBeLessThan(180);
   expect(planSeconds(makePlan({ set: 'nat', quick: true }, everything))).toBeLessThan(45);
   expect(makePlan({ types: 'nat-ping' }, everything).reference).toBe('docker-nat');

@@ -21,7 +21,7 @@ import { binding } from '../native/lab.js';
 import { FakeEngine } from './fake-engine.js';
 
 /** Calls of the addon that return a descriptor. */
-const OPENING = new Set(['openTap', 'openNetns', 'openNetlink', 'tapNetns']);
+const OPENING = new Set(['openTap', 'openNetns', 'createNetns', 'openNetlink', 'tapNetns']);
 const CLOSING = new Set(['closeDescriptor', 'closeInBackground']);
 
 /** One run of the daemon that can be killed. */

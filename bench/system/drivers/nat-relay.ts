@@ -1,11 +1,8 @@
 import { createVeth } from '../../../dist/netlink/link.js';
 import { writeSysctl } from '../../../dist/netlink/sysctl.js';
 import { A, B, type Driver } from '../driver.js';
-import { OUTSIDE_NETWORK, UPLINK } from './nat-uplink.js';
+import { OUTSIDE_NETWORK, OUTSIDE_PREFIX, UPLINK } from './nat-uplink.js';
 import { plugRelayTap, RELAY_OPTIONS, startRelay } from './tap-relay.js';
-
-/** b has as much of it as where somebody translates. */
-const OUTSIDE_PREFIX = 14;
 
 /**
  * The ceiling of our gateway: a C++ program that moves frames between a's TAP and a raw socket on the uplink as our engine does, and neither decides

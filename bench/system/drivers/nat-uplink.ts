@@ -10,7 +10,7 @@ export const OUTSIDE = '198.19.0.2';
 export const OUTSIDE_OF_HOST = '198.19.0.1';
 /** b has all of 10.64.0.0/14: a flow for each. */
 export const OUTSIDE_NETWORK = '10.64.0.0';
-const OUTSIDE_PREFIX = 14;
+export const OUTSIDE_PREFIX = 14;
 export const UPLINK = 'eth0';
 /** Ports of the host that lead to the same ports of a. */
 export const NAT_PORTS = [5002] as const;
