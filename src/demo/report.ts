@@ -28,7 +28,7 @@ export class Report {
 
   constructor(write: (line: string) => void, terminal: boolean) {
     this.write = write;
-    this.paint = pc.createColors(terminal && process.env['NO_COLOR'] === undefined);
+    this.paint = pc.createColors(terminal && !process.env['NO_COLOR']);
     this.marks = terminal ? { ok: '✔', failed: '✘' } : { ok: 'ok', failed: 'FAILED' };
   }
 

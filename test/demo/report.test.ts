@@ -1,10 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { columns, duration, Report } from '../../src/demo/report.js';
 
 function recorded(terminal: boolean): { lines: string[]; report: Report } {
   const lines: string[] = [];
   return { lines, report: new Report((line) => lines.push(line), terminal) };
 }
+
+afterEach(() => void vi.unstubAllEnvs());
 
 describe('report', () => {
   test('in a pipe: words, no colours, no check marks', () => {
@@ -21,13 +23,17 @@ describe('report', () => {
     expect(lines.join('')).not.toContain('\x1b');
   });
 
-  test('in a terminal: check marks and colours', () => {
+  test.each([
+    ['', true],
+    ['1', false],
+  ])('in a terminal, NO_COLOR=%j: check marks; colours: %s', (noColor, coloured) => {
+    vi.stubEnv('NO_COLOR', noColor);
     const { lines, report } = recorded(true);
     report.ok('first', 1, { figure: '' });
     report.failed('second', 1, 'nobody answered', []);
     expect(lines[0]).toContain('✔');
     expect(lines[1]).toContain('✘');
-    expect(lines[0]).toContain('\x1b[');
+    expect(lines[0].includes('\x1b[')).toBe(coloured);
   });
 
   test('results: what happened, in order', () => {
