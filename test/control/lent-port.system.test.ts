@@ -146,7 +146,7 @@ describeSystem('interfaces in containers', ['root', 'tap'], () => {
         left = 0;
         if (!refused) {
           expect(attached).toMatchObject({ interface: 'eth0' });
-          // Made, moved, named, addressed, brought up: each was refused once.
+          // Set up, moved, addressed, brought up: each was refused once.
           expect(fatal).toBeGreaterThan(7);
           break;
         }
