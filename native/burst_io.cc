@@ -18,6 +18,7 @@
 #include "burst_io.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -166,7 +167,7 @@ int BurstIo::remove(int64_t number) {
   return 0;
 }
 
-int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
+int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos, bool yields) {
   frames_ = 0;
   bytes_ = 0;
   end_ = 0;
@@ -184,6 +185,9 @@ int BurstIo::receive(int64_t spin_nanos, int64_t sleep_nanos) {
     const int64_t spin_end = now + spin_nanos;
     while (now < spin_end && !anything()) {
       polled = now;
+      if (yields) {
+        ::sched_yield();
+      }
       poll(0);
       now = monotonic_nanos();
     }

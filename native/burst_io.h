@@ -43,7 +43,7 @@ class BurstIo {
 
   int add(int64_t port, int descriptor, Kind kind, int header_bytes);
   int remove(int64_t port);
-  int receive(int64_t spin_nanos, int64_t sleep_nanos);
+  int receive(int64_t spin_nanos, int64_t sleep_nanos, bool yields);
   int send(int64_t words);
   int waker() const { return waker_.number(); }
 

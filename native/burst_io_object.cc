@@ -115,11 +115,13 @@ Napi::Value BurstIoObject::remove(const Napi::CallbackInfo& info) {
 Napi::Value BurstIoObject::receive(const Napi::CallbackInfo& info) {
   int64_t spin = 0;
   int64_t sleep = 0;
+  bool yields = false;
   int result = -EINVAL;
   if (io_ == nullptr) {
     result = -EBADF;
-  } else if (read_micros(info.Env(), info[0], spin) && read_micros(info.Env(), info[1], sleep)) {
-    result = io_->receive(spin, sleep);
+  } else if (read_micros(info.Env(), info[0], spin) && read_micros(info.Env(), info[1], sleep) &&
+             (info.Length() < 3 || read_bool(info.Env(), info[2], yields))) {
+    result = io_->receive(spin, sleep, yields);
   }
   return Napi::Number::New(info.Env(), result);
 }

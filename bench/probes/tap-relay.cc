@@ -3,7 +3,7 @@
 // bench drivers `tap-relay` (two TAPs) and `nat-relay` (a raw socket on an uplink, and a TAP).
 //
 //     tap-relay PORT PORT [--spin MICROS] [--burst FRAMES] [--bytes BYTES] [--pin CPU | --pin-last] [--idle] [--slice MICROS]
-//               [--yield FRAMES] [--no-merge] [--no-gather] [--uring] [--acks] [--napi] [--huge]
+//               [--yield FRAMES] [--awake] [--no-merge] [--no-gather] [--uring] [--acks] [--napi] [--huge]
 //
 //     PORT   NAME            a TAP, which is made
 //            packet:NAME     a raw socket on an interface that is there. A VLAN tag the kernel took out of a frame is not put back
@@ -17,6 +17,7 @@
 //     --slice   a shorter turn on the core, which comes sooner
 //     --idle    SCHED_IDLE: anybody else goes first
 //     --yield   sched_yield after a pass of so many frames
+//     --awake   as long as it runs, idle cores are kept from sleeping (/dev/cpu_dma_latency); and sched_yield after a pass of none
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -68,6 +69,7 @@ struct Options {
   std::size_t bytes = 2 << 20;
   int pin = -1;
   int yield = 0;
+  bool awake = false;
   std::uint64_t slice_nanos = 0;
   bool idle = false, merge = true, gather = true, uring = false, napi = false, huge = false, acks = false;
 };
@@ -225,6 +227,12 @@ void place(const Options& options) {
   }
   const sched_param none{};
   if (options.idle && sched_setscheduler(0, SCHED_IDLE, &none) < 0) fail("SCHED_IDLE");
+  if (options.awake) {
+    // Holds until the descriptor goes with the process (Documentation/power/pm_qos_interface.rst).
+    const int latency = open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
+    const std::int32_t none_at_all = 0;
+    if (latency < 0 || write(latency, &none_at_all, sizeof none_at_all) < 0) fail("/dev/cpu_dma_latency");
+  }
 }
 
 void relay(const Options& options, Port (&ports)[2]) {
@@ -257,7 +265,7 @@ void relay(const Options& options, Port (&ports)[2]) {
       if (options.merge && options.gather) gatherer.gather(frames[port]);
       sender.send(ports[1 - port], frames[port]);
     }
-    if (options.yield > 0 && got >= options.yield) sched_yield();
+    if ((options.yield > 0 && got >= options.yield) || (options.awake && got == 0)) sched_yield();
     if (got > 0) {
       quiet_since = now();
     } else if (now() - quiet_since >= options.spin_nanos) {
@@ -301,6 +309,7 @@ Options parse(int count, char** words) {
     else if (option == "--pin") options.pin = static_cast<int>(value());
     else if (option == "--pin-last") options.pin = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) - 1;
     else if (option == "--yield") options.yield = static_cast<int>(value());
+    else if (option == "--awake") options.awake = true;
     else if (option == "--slice") options.slice_nanos = static_cast<std::uint64_t>(value()) * 1000;
     else if (option == "--idle") options.idle = true;
     else if (option == "--no-merge") options.merge = false;

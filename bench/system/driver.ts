@@ -46,6 +46,8 @@ export interface Driver {
   nat?: boolean;
   /** Whether its hosts are containers of a real engine. */
   containers?: boolean;
+  /** Whether it needs root of the machine itself: that of a user namespace may not do what it does. */
+  realRoot?: boolean;
   /** Whether echoes pass. */
   ping: boolean;
   /** Ports it can have, a and b included. */

@@ -1,5 +1,6 @@
 /** Everything there is to choose from, in the order of the report. */
 import type { Driver } from './driver.js';
+import { dockerBridgeAwake, dockerNatAwake, tapbridgeAsleep, tapbridgeNatAsleep } from './drivers/awake.js';
 import { dockerBridge } from './drivers/docker-bridge.js';
 import { dockerNat } from './drivers/docker-nat.js';
 import { dockerTapbridge, dockerTapbridgeNat } from './drivers/docker-tapbridge.js';
@@ -41,7 +42,9 @@ export const DRIVERS: readonly Driver[] = [
   dockerBridge,
   kernelBridge,
   kernelTuned,
+  dockerBridgeAwake,
   tapbridge,
+  tapbridgeAsleep,
   tapbridgeThreads,
   ovs,
   vde,
@@ -50,7 +53,9 @@ export const DRIVERS: readonly Driver[] = [
   tapRelay,
   veth,
   dockerNat,
+  dockerNatAwake,
   tapbridgeNat,
+  tapbridgeNatAsleep,
   natRelay,
   docker0,
   dockerTapbridge,

@@ -4,6 +4,7 @@ import { ON_STOP, type OnStop } from '../control/on-stop.js';
 import { DEFAULT_SOCKET, DEFAULT_STATE } from '../control/paths.js';
 import type { Config } from '../daemon/config.js';
 import type { DockerPluginOptions } from '../daemon/docker-plugin.js';
+import { KEEP_AWAKE, type KeepAwake } from '../daemon/keep-awake.js';
 import { MAX_THREADS } from '../engine/protocol.js';
 import { run } from './command.js';
 import { UsageError } from './failure.js';
@@ -16,6 +17,7 @@ interface DaemonOptions {
   insecureConfig?: boolean;
   group?: string;
   threads?: string;
+  keepAwake?: KeepAwake;
   docker?: string | true;
   metrics?: string;
   onStop?: OnStop;
@@ -27,10 +29,16 @@ export function daemonCommand(): Command {
     .description('run the daemon in the foreground; SIGTERM ends it, and removes what it made or leaves it to the next one')
     .option('--socket <path>', `where it listens (or TAPBRIDGE_SOCKET; default: ${DEFAULT_SOCKET})`)
     .option('--state <dir>', `where it keeps what must survive a crash (default: ${DEFAULT_STATE})`)
-    .option('--config <file>', 'YAML: socket, state, group, threads, metrics, logLevel, and bridges to make at start')
+    .option('--config <file>', 'YAML: socket, state, group, threads, keepAwake, metrics, logLevel, and bridges to make at start')
     .option('--insecure-config', 'take a configuration file that others own or may write, too')
     .option('--group <group>', 'a group that may use the socket, too (default: only its owner)')
     .option('--threads <n>', `engine threads, 1 to ${MAX_THREADS} (default: 1)`)
+    .addOption(
+      new Option(
+        '--keep-awake <when>',
+        'keep idle cores from sleeping while there is traffic (default: auto, on machines of few cores)',
+      ).choices(KEEP_AWAKE),
+    )
     .option('--docker [name]', "serve Docker's network and IPAM driver of this name (default: tapbridge)")
     .option('--metrics <address:port>', 'serve /metrics and /healthz over TCP, too, read-only: 127.0.0.1:9477')
     .addOption(new Option('--on-stop <what>', 'what SIGTERM leaves (default: remove, with --docker keep)').choices(ON_STOP))
@@ -53,6 +61,7 @@ export function daemonCommand(): Command {
           state: options.state ?? config.state ?? DEFAULT_STATE,
           group,
           threads: options.threads === undefined ? config.threads : threadCount(options.threads),
+          keepAwake: options.keepAwake ?? config.keepAwake,
           metrics: options.metrics ?? config.metrics,
           docker: dockerOptions(options.docker, config.docker),
           onStop: options.onStop ?? config.onStop,

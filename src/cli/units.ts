@@ -50,6 +50,7 @@ ProtectHome=${atHome ? 'read-only' : 'yes'}
 PrivateTmp=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
+DeviceAllow=/dev/cpu_dma_latency w
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes

@@ -171,6 +171,8 @@ export const LOOP_COUNTERS = [
   /** Looking for work and finding none, without sleeping. */
   'poll_micros',
   'sleep_micros',
+  /** For so long idle cores were kept from sleeping, because there was traffic. */
+  'awake_micros',
   'longest_micros',
   'turned_micros',
 ] as const;

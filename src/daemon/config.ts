@@ -6,6 +6,7 @@ import { reasonOf } from '../control/log.js';
 import { ON_STOP } from '../control/on-stop.js';
 import { readOwned } from '../control/ownership.js';
 import { MAX_THREADS } from '../engine/protocol.js';
+import { KEEP_AWAKE } from './keep-awake.js';
 import { LOG_LEVELS } from './log.js';
 import { problemOf } from './problem.js';
 import { AttachPort, CreateBridge } from './schemas.js';
@@ -44,6 +45,7 @@ export const Config = z.strictObject({
   group: z.string().optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   threads: z.int().min(1).max(MAX_THREADS).optional(),
+  keepAwake: z.enum(KEEP_AWAKE).optional(),
   /** Serve Docker's drivers: true, the driver's name, or more of it. */
   docker: z.union([z.boolean(), z.string(), DockerSettings]).optional(),
   /** Address and port of a listener for /metrics and /healthz. */

@@ -26,6 +26,7 @@ import type { Config } from './config.js';
 import { carryOutNotes } from './detach-notes.js';
 import type { DockerPlugin, DockerPluginOptions } from './docker-plugin.js';
 import { checkHost } from './host-check.js';
+import { type KeepAwake, resolveKeepAwake } from './keep-awake.js';
 import { claimSocket, groupId, listen } from './socket.js';
 import { parseTcpAddress } from './tcp-address.js';
 
@@ -38,6 +39,8 @@ export interface DaemonOptions {
   group?: string | undefined;
   /** Engine threads; default 1. */
   threads?: number | undefined;
+  /** Whether idle cores are kept awake while there is traffic; default: auto. */
+  keepAwake?: KeepAwake | undefined;
   /** Where /metrics and /healthz are served over TCP, too. */
   metrics?: string | undefined;
   /** Serve Docker's drivers. */
@@ -54,6 +57,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { log } = options;
   checkHost();
   const gid = options.group === undefined ? null : groupId(options.group);
+  const keepAwake = resolveKeepAwake(options.keepAwake ?? 'auto', log);
   const metricsAt = options.metrics === undefined ? null : parseTcpAddress(options.metrics);
   const made = await claimSocket(options.socket);
   const binding = loadBinding();
@@ -74,7 +78,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     store = StateStore.open(options.state);
     // The API takes a tenth of a second to load, in which the engine can rehearse: after a crash containers wait for both.
     const loading = import('./app.js');
-    engine = await EngineGroup.start(binding, { threads: options.threads ?? 1 });
+    engine = await EngineGroup.start(binding, { threads: options.threads ?? 1, keepAwake });
     const flowFile = flowFilePath(options.socket);
     control = await Control.start({ binding, engine, log, store, flowFile, nat: defined(options.nat ?? {}) });
     await carryOutNotes(control, options.state, log);
@@ -96,7 +100,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     // A connection that cannot be taken (no descriptors left) costs that connection, not the daemon.
     server.on('error', (error) => log.error({ reason: reasonOf(error) }, 'cannot take a connection'));
     const { threads } = engine;
-    log.info({ socket: options.socket, state: options.state, pid: process.pid, threads }, `listening at ${options.socket}`);
+    log.info(
+      { socket: options.socket, state: options.state, pid: process.pid, threads, keepAwake },
+      `listening at ${options.socket}`,
+    );
     const end = await Promise.race([ending.promise, engine.failed]);
     if (typeof end === 'string') {
       const what = onStop === 'keep' ? 'interfaces stay for the next daemon' : 'interfaces are removed';

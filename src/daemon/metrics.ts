@@ -269,6 +269,13 @@ export const METRICS: readonly Metric[] = [
     ofThreads(({ sleep_micros: micros }) => seconds(micros)),
   ),
   define(
+    'counter',
+    'tapbridge_engine_awake_seconds_total',
+    ['thread'],
+    'Time in which idle cores were kept from sleeping because there was traffic.',
+    ofThreads(({ awake_micros: micros }) => seconds(micros)),
+  ),
+  define(
     'gauge',
     'tapbridge_engine_longest_pass_seconds',
     ['thread'],

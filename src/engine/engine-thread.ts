@@ -29,6 +29,8 @@ export interface EngineThreadOptions {
   maxPorts?: number;
   /** Microseconds of polling after traffic before the engine sleeps; default 50. */
   spinMicros?: number;
+  /** Whether idle cores are kept awake while there is traffic (awake.ts); default: no. */
+  keepAwake?: boolean;
   /** Which of several threads this is; default: the only one. */
   place?: ThreadPlace;
   /** A row for each of several threads; default: a row of its own. */
@@ -72,6 +74,7 @@ export class EngineThread {
       commands: port2,
       maxPorts,
       spinMicros: options.spinMicros ?? 50,
+      keepAwake: options.keepAwake ?? false,
       place: options.place ?? { index: 0, count: 1 },
       portCounters: this.portCounters.memory,
       bridgeCounters: this.bridgeCounters.memory,

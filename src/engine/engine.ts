@@ -41,6 +41,7 @@ import { type BurstIo, type BurstIoOptions, Status } from '../native/binding.js'
 import { errnoName } from '../native/system-error.js';
 import type { Fault } from '../port/fault.js';
 import type { Port } from '../port/port.js';
+import { Awake } from './awake.js';
 import { Captures } from './captures.js';
 import { Handover } from './handover.js';
 import { LoopTime } from './loop-time.js';
@@ -82,6 +83,8 @@ export interface EngineOptions {
   place?: ThreadPlace;
   /** Microseconds of polling after traffic before the engine sleeps. */
   spinMicros?: number;
+  /** Keeps idle cores awake while there is traffic; default: they sleep. */
+  awake?: Awake;
   portCounters?: PortCounters;
   bridgeCounters?: BridgeCounters;
   gatewayCounters?: GatewayCounters;
@@ -127,6 +130,7 @@ export class Engine {
   private readonly status: Float64Array;
   private readonly loop: LoopTime;
   private readonly spinMicros: number;
+  private readonly awake: Awake;
   private readonly ports: Ports;
   private readonly egress: Egress;
   private readonly ring: Transmit;
@@ -153,11 +157,12 @@ export class Engine {
     this.errors = new Int32Array(io.errors);
     this.onTick = options.onTick ?? (() => {});
     this.spinMicros = options.spinMicros ?? 50;
+    this.awake = options.awake ?? new Awake(null);
     this.portCounters = options.portCounters ?? new Counters(PORT_COUNTERS, maxPorts);
     this.bridgeCounters = options.bridgeCounters ?? new Counters(BRIDGE_COUNTERS, MAX_BRIDGES);
     this.gatewayCounters = options.gatewayCounters ?? new Counters(GATEWAY_COUNTERS, FIRST_UPLINK + UPLINK_COUNT);
     this.loopCounters = options.loopCounters ?? new Counters(LOOP_COUNTERS, this.place.count);
-    this.loop = new LoopTime(this.loopCounters, this.place.index, this.status);
+    this.loop = new LoopTime(this.loopCounters, this.place.index, this.status, this.awake);
     this.batch = new Batch(io.arena, io.received, batchFrames, receiveBytes, madeTo);
     this.table = new PortTable(maxPorts);
     this.ports = new Ports(maxPorts, MAX_BRIDGES);
@@ -303,8 +308,8 @@ export class Engine {
     const keeps = handover !== null && this.isKeeper;
     const handed = keeps && handover.doze();
     const received = handed
-      ? this.io.receive(0, 0)
-      : this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros));
+      ? this.io.receive(0, 0, false)
+      : this.io.receive(this.active ? this.spinMicros : 0, this.sleepLimit(sleepMicros), this.awake.on);
     if (keeps) handover.rise();
     batch.begin(Math.max(0, received), status[Status.now]);
     this.pull();
@@ -313,6 +318,7 @@ export class Engine {
     const count = batch.count;
     this.active = count > 0;
     this.loop.handled(count);
+    this.awake.pass(count, batch.now);
     const ticks = batch.now >= this.nextTick;
     const waits = this.ports.faulty.length > 0 || this.rates.shaped.length > 0;
     if (count > 0 || waits || (this.gateway !== null && batch.now >= this.gatewayDue())) {
@@ -367,6 +373,7 @@ export class Engine {
       due = Math.min(due, this.ports.fault[port]?.nextDue(now) ?? due);
     }
     if (this.rates.shaped.length > 0) due = Math.min(due, this.rates.nextDue());
+    due = Math.min(due, this.awake.due);
     const wait = Math.max(0, due - now);
     return asked < 0 ? wait : Math.min(wait, asked);
   }

@@ -9,19 +9,22 @@
  */
 import { LOOP, type LoopCounters } from '../core/counters.js';
 import { Status } from '../native/binding.js';
+import type { Awake } from './awake.js';
 
 export class LoopTime {
   private readonly values: Float64Array;
   private readonly row: number;
   private readonly status: Float64Array;
+  private readonly awake: Awake;
   /** Since the last tick. */
   private frames = 0;
 
   /** @param thread owner of the counters */
-  constructor(counters: LoopCounters, thread: number, status: Float64Array) {
+  constructor(counters: LoopCounters, thread: number, status: Float64Array, awake: Awake) {
     this.values = counters.values;
     this.row = thread * counters.stride;
     this.status = status;
+    this.awake = awake;
   }
 
   /** Once a pass. */
@@ -37,6 +40,7 @@ export class LoopTime {
     values[row + LOOP.busy_micros] = status[Status.busy];
     values[row + LOOP.poll_micros] = status[Status.polled];
     values[row + LOOP.sleep_micros] = status[Status.slept];
+    values[row + LOOP.awake_micros] = this.awake.micros;
     values[row + LOOP.longest_micros] = status[Status.longest];
     values[row + LOOP.turned_micros] = status[Status.now];
     values[row + LOOP.frames] += this.frames;

@@ -17,6 +17,7 @@ import type { BurstIoOptions } from '../native/binding.js';
 import { DescriptorPort } from '../port/descriptor-port.js';
 import { parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
+import { Awake } from './awake.js';
 import { flagBits } from './commands.js';
 import { burstIoOptions, Engine } from './engine.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from './protocol.js';
@@ -92,7 +93,7 @@ function anotherKind(): typeof Rehearsal {
 }
 
 function rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, passes: number): Engine {
-  const engine = new Engine({ io, ioOptions: OPTIONS });
+  const engine = new Engine({ io, ioOptions: OPTIONS, awake: new Awake(() => {}) });
   const settings = { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: FDB_LIMIT };
   engine.addBridge(0, settings, shared ? allocateBridge(FDB_LIMIT, PORTS) : undefined);
   for (const station of [...CONTAINERS, HOST]) {

@@ -98,8 +98,9 @@ export interface BurstIo {
    * Reads what is waiting, up to a burst per port, into the arena from offset 0. With nothing there it polls for spinMicros, then sleeps
    * until a frame, a failed port, a wake or sleepMicros (-1: for ever) have come. Returns the number of frames. Nothing else runs on the
    * thread meanwhile: a worker in an endless sleep can be terminated only after a wake.
+   * @param yields whether the core is given away between two looks while it polls, to who wants it (sched_yield(2)); default: no
    */
-  receive(spinMicros: number, sleepMicros: number): Result;
+  receive(spinMicros: number, sleepMicros: number, yields?: boolean): Result;
   /**
    * Sends the descriptors in transmit[0, words), in order. Returns the number of failures (the others were sent), or -EINVAL for a ring that
    * makes no sense: then nothing was sent.

@@ -34,6 +34,14 @@ describe('configuration', () => {
     await expect(parseConfig('onStop: never', 'x.yaml')).rejects.toThrow('x.yaml: onStop');
   });
 
+  test.each(['auto', 'on', 'off'])('keepAwake: %s', async (when) => {
+    expect((await parseConfig(`keepAwake: ${when}`, 'x.yaml')).keepAwake).toBe(when);
+  });
+
+  test('keepAwake: anything else is refused', async () => {
+    await expect(parseConfig('keepAwake: true', 'x.yaml')).rejects.toThrow('x.yaml: keepAwake');
+  });
+
   test('all there is', async () => {
     const text = `
 socket: /run/x.sock

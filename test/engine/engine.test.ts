@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { EntryKind } from '../../src/bridge/fdb.js';
 import { Flag } from '../../src/bridge/port-table.js';
 import { ManualClock } from '../../src/core/clock.js';
+import { Awake } from '../../src/engine/awake.js';
 import { burstIoOptions, Engine } from '../../src/engine/engine.js';
 import { DEFAULT_BRIDGE_SETTINGS } from '../../src/engine/protocol.js';
 import { SimulatedIo } from '../../src/engine/simulated-io.js';
@@ -29,6 +30,8 @@ class ScriptedIo extends SimulatedIo {
   readonly added: [number, number][] = [];
   readonly removed: number[] = [];
   readonly sleeps: [number, number][] = [];
+  /** Whether each of them gave the core away meanwhile. */
+  readonly yields: boolean[] = [];
   readonly sent: number[][] = [];
   /** errno of the n-th descriptor of each send, 0 = sent. */
   failing: number[] = [];
@@ -50,9 +53,10 @@ class ScriptedIo extends SimulatedIo {
     this.waiting.push([port, bytes]);
   }
 
-  override receive(...[spin, sleep]: [number?, number?]): number {
+  override receive(...[spin, sleep, yields]: [number?, number?, boolean?]): number {
     super.receive();
     this.sleeps.push([spin as number, sleep as number]);
+    this.yields.push(yields as boolean);
     const arena = new Uint8Array(this.arena);
     const capacity = this.received.byteLength / 12;
     const columns = new Int32Array(this.received);
@@ -90,13 +94,13 @@ class ScriptedIo extends SimulatedIo {
   }
 }
 
-function scripted() {
+function scripted(awake?: Awake) {
   const clock = new ManualClock();
   clock.advanceSeconds(50);
   const ioOptions = burstIoOptions(16);
   const io = new ScriptedIo(ioOptions, clock);
   let ticks = 0;
-  const engine = new Engine({ io, ioOptions, spinMicros: 50, onTick: () => ticks++ });
+  const engine = new Engine({ io, ioOptions, spinMicros: 50, onTick: () => ticks++, ...(awake === undefined ? {} : { awake }) });
   engine.addBridge(0, DEFAULT_BRIDGE_SETTINGS);
   const tap = (number: number, vnetHeader = true) => {
     const descriptor = 100 + number;
@@ -291,6 +295,33 @@ describe('sleeping', () => {
       [50, 900_000],
       [0, 900_000],
     ]);
+  });
+
+  test('with much traffic it keeps cores awake, gives its own away while it polls, and looks in time whether they may sleep', () => {
+    const asked: boolean[] = [];
+    const { clock, engine, io, tap } = scripted(new Awake((on) => asked.push(on)));
+    tap(0);
+    tap(1);
+    engine.step(-1);
+    for (let pass = 0; pass < 200; pass++) {
+      io.arrive(0, frame(BROADCAST, macOf(1)));
+      clock.now += 100;
+      engine.step(-1);
+    }
+    expect(asked).toEqual([true]);
+    expect(io.yields.at(-1)).toBe(true);
+    engine.step(-1);
+    const [, sleep] = io.sleeps.at(-1) as [number, number];
+    expect(sleep).toBeGreaterThan(0);
+    expect(sleep).toBeLessThanOrEqual(10_000);
+    for (let window = 0; window < 2; window++) {
+      clock.now += 10_000;
+      engine.step(-1);
+    }
+    expect(asked).toEqual([true, false]);
+    engine.step(-1);
+    expect(io.yields.at(-1)).toBe(false);
+    expect((io.sleeps.at(-1) as [number, number])[1]).toBeGreaterThan(900_000);
   });
 
   test('a port in TypeScript with frames keeps it awake', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Counters, LOOP_COUNTERS } from '../../src/core/counters.js';
+import { Awake } from '../../src/engine/awake.js';
 import { LoopTime } from '../../src/engine/loop-time.js';
 import { Status } from '../../src/native/binding.js';
 import { BROADCAST, frame, macOf } from '../sim/frames.js';
@@ -9,7 +10,7 @@ describe('loop time', () => {
   test('published once a second: sums as they are, the longest pass of that second, the frames of all', () => {
     const counters = new Counters(LOOP_COUNTERS, 2);
     const status = new Float64Array(Object.keys(Status).length);
-    const time = new LoopTime(counters, 1, status);
+    const time = new LoopTime(counters, 1, status, new Awake(null));
     status.set([5e6, 0, 0, 0, 0, 40, 2, 105, 70, 1500, 60]);
     time.handled(7);
     time.handled(3);
@@ -22,6 +23,7 @@ describe('loop time', () => {
       busy_micros: 105,
       poll_micros: 70,
       sleep_micros: 1500,
+      awake_micros: 0,
       longest_micros: 60,
       turned_micros: 5e6,
     });

@@ -311,6 +311,16 @@ describeSystem('BurstIo over TAPs', ['root', 'tap'], () => {
     await worker.terminate();
   });
 
+  test('polling that gives the core away lasts as long, and sees what comes', () => {
+    const before = binding.monotonicMicros();
+    expect(bench.io.receive(3000, 0, true)).toBe(0);
+    expect(binding.monotonicMicros() - before).toBeGreaterThanOrEqual(3000);
+    expect(binding.wake(bench.io.waker)).toBe(0);
+    expect(bench.io.receive(1e6, 0, true)).toBe(0);
+    expect(bench.status[Status.woken]).toBe(1);
+    expect(bench.io.receive(0, 0, 1 as never)).toBe(-22);
+  });
+
   test('the status clock is the monotonic clock', () => {
     const before = binding.monotonicMicros();
     bench.receive(0);

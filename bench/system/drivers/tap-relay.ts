@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QUEUE_FRAMES } from '../../../dist/control/tap.js';
+import { Awake } from '../../../dist/engine/awake.js';
 import type { Lab } from '../../../dist/lab/lab.js';
 import type { LabNamespace } from '../../../dist/lab/lab-namespace.js';
 import { getLink, moveLink, setLink } from '../../../dist/netlink/link.js';
@@ -13,12 +14,11 @@ const PROBES = fileURLToPath(new URL('../../../bench/probes', import.meta.url));
 const SOURCE = join(PROBES, 'tap-relay.cc');
 const BINARY = fileURLToPath(new URL('../../../build/probes/tap-relay', import.meta.url));
 
-/**
- * Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. Without any: bursts as our engine has them.
- */
-export const RELAY_OPTIONS: readonly string[] = (process.env['TAP_RELAY'] ?? '--burst 512 --bytes 262144')
-  .split(' ')
-  .filter((word) => word !== '');
+/** As our engine has them: bursts, and idle cores that are kept awake where the machine lets us. */
+const AS_OURS = `--burst 512 --bytes 262144${mayKeepAwake() ? ' --awake' : ''}`;
+
+/** Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. */
+export const RELAY_OPTIONS: readonly string[] = (process.env['TAP_RELAY'] ?? AS_OURS).split(' ').filter((word) => word !== '');
 
 /** The ceiling of what we do: a C++ program that moves frames between two TAPs as our engine does, and decides nothing. */
 export const tapRelay: Driver = {
@@ -66,4 +66,13 @@ function compile(): void {
   });
   if (status !== 0) throw new Error(`g++ refused ${SOURCE}: ${stderr.trim()}`);
   renameSync(half, BINARY);
+}
+
+function mayKeepAwake(): boolean {
+  try {
+    Awake.check();
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,0 +1,40 @@
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { Awake } from '../../src/engine/awake.js';
+import { describeSystem } from '../helpers/requirements.js';
+
+const DEVICE = '/dev/cpu_dma_latency';
+
+/** The strictest latency anybody asks for, µs, as the kernel says it. */
+function strictest(): number {
+  const descriptor = openSync(DEVICE, 'r');
+  const value = Buffer.alloc(4);
+  readSync(descriptor, value);
+  closeSync(descriptor);
+  return value.readInt32LE();
+}
+
+function opened(): number {
+  const links = readdirSync('/proc/self/fd').map((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return '';
+    }
+  });
+  return links.filter((link) => link === DEVICE).length;
+}
+
+// Others on this machine may ask for the same: what can be seen is that it is asked for, not that it is no longer.
+describeSystem('the kernel lets idle cores poll', ['bpf'], () => {
+  test('while there is traffic', () => {
+    Awake.check();
+    const before = opened();
+    const awake = Awake.open();
+    expect(opened()).toBe(before + 1);
+    for (let now = 0; now <= 20_000; now += 100) awake.pass(1, now);
+    expect([awake.on, strictest()]).toEqual([true, 0]);
+    for (let now = 20_000; now <= 60_000; now += 5000) awake.pass(0, now);
+    expect(awake.on).toBe(false);
+  });
+});
