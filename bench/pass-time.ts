@@ -116,8 +116,8 @@ function runEngine({ ports, cells, samples }: Input): void {
       this.columns = new Float64Array(this.status);
     }
 
-    override receive(spinMicros: number, sleepMicros: number): number {
-      const frames = super.receive(spinMicros, sleepMicros);
+    override receive(spinMicros: number, sleepMicros: number, yields?: boolean): number {
+      const frames = super.receive(spinMicros, sleepMicros, yields);
       const sum = this.columns[Status.slept];
       this.slept = sum > this.sleep ? 1 : 0;
       this.sleep = sum;

@@ -46,8 +46,8 @@ export interface Driver {
   nat?: boolean;
   /** Whether its hosts are containers of a real engine. */
   containers?: boolean;
-  /** Whether it needs root of the machine itself: that of a user namespace may not do what it does. */
-  realRoot?: boolean;
+  /** Whether it keeps idle cores awake itself, which takes root of the machine: that of a user namespace may not. */
+  awake?: boolean;
   /** Whether echoes pass. */
   ping: boolean;
   /** Ports it can have, a and b included. */

@@ -1,5 +1,6 @@
 /** What a campaign will do: options checked, drivers that cannot run here and pairs that do not go together left out, with the reason. */
 import { UsageError } from '../../dist/cli/failure.js';
+import { checkCores } from '../../dist/engine/awake.js';
 import type { Driver } from './driver.js';
 import {
   DEFAULT_DRIVERS,
@@ -96,7 +97,7 @@ const MAX_SECONDS = 600;
 export const AGAIN = '-again';
 
 /** @throws UsageError for options that make no sense, Error when nothing is left to measure */
-export function makePlan(options: BenchOptions, installed: (command: string) => boolean = isInstalled): Plan {
+export function makePlan(options: BenchOptions, installed = isInstalled, refusal = whyCoresSleep): Plan {
   if (options.quick && options.full) throw new UsageError('--quick and --full exclude each other');
   const set = chooseSet(options);
   const preset = PRESETS[set][options.quick ? 'quick' : options.full ? 'full' : 'default'];
@@ -108,7 +109,7 @@ export function makePlan(options: BenchOptions, installed: (command: string) => 
     throw new UsageError(`--seconds is a number from 0.1 to ${MAX_SECONDS}, not ${seconds}`);
   const missing: Campaign['missing'] = [];
   const drivers = chooseDrivers(options.drivers, preset.drivers, set).filter((driver) => {
-    const why = absence(driver, installed);
+    const why = absence(driver, installed, refusal);
     if (why !== null) missing.push({ driver: driver.name, why });
     return why === null;
   });
@@ -147,11 +148,27 @@ export function mismatch(driver: Driver, type: BenchType): string | null {
 }
 
 /** Why this driver or type cannot run here; null when it can. */
-export function absence({ needs }: Pick<Driver, 'needs'>, installed: (command: string) => boolean = isInstalled): string | null {
+export function absence(
+  { needs, awake }: Pick<Driver, 'needs' | 'awake'>,
+  installed = isInstalled,
+  refusal = whyCoresSleep,
+): string | null {
+  const refused = awake === true ? refusal() : null;
+  if (refused !== null) return refused;
   const lacking = needs?.filter(({ command }) => !installed(command)) ?? [];
   if (lacking.length === 0) return null;
   const packages = [...new Set(lacking.map((need) => need.package))].join(', ');
   return `needs ${lacking.map(({ command }) => command).join(' and ')} (Debian package ${packages})`;
+}
+
+/** Why idle cores cannot be kept awake here; null when they can. */
+function whyCoresSleep(): string | null {
+  try {
+    checkCores();
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function isInstalled(command: string): boolean {

@@ -168,7 +168,7 @@ export const LOOP_COUNTERS = [
   'full_passes',
   /** From finding work until looking for more: reading, forwarding, sending, commands. */
   'busy_micros',
-  /** Looking for work and finding none, without sleeping. */
+  /** Looking for work and finding none, without sleeping; others may have had the core meanwhile. */
   'poll_micros',
   'sleep_micros',
   /** For so long idle cores were kept from sleeping, because there was traffic. */

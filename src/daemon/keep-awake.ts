@@ -1,31 +1,55 @@
-/** Whether the daemon keeps idle cores from sleeping while there is traffic (engine/awake.ts): what the user says, and what the machine has. */
-import { availableParallelism } from 'node:os';
+/** Whether the daemon keeps idle cores from sleeping while there is traffic (engine/awake.ts): what the user says, and what the machine is. */
+import { readFileSync } from 'node:fs';
 import { ControlError } from '../control/control-error.js';
 import { type Log, reasonOf } from '../control/log.js';
-import { Awake } from '../engine/awake.js';
+import { checkCores } from '../engine/awake.js';
 
 export const KEEP_AWAKE = ['auto', 'on', 'off'] as const;
 export type KeepAwake = (typeof KEEP_AWAKE)[number];
 
-/** All idle cores poll, also those no frame is for. With more than these that costs more power than waking saves, unless the user says otherwise. */
-const FEW_CORES = 8;
+/** All idle cores poll, also those no frame is for: with more than these the user has to want it. */
+const FEW_CORES = 4;
+
+export interface Machine {
+  /** Cores that are online, whichever of them this process may use. */
+  cores: number;
+  /** A guest has to ask its hypervisor to wake a core; without one a sleeping core wakes much faster by itself. */
+  virtual: boolean;
+  /** @throws Error why cores cannot be kept awake */
+  check(): void;
+}
 
 /** @throws ControlError when the user wants it and the machine refuses */
-export function resolveKeepAwake(setting: KeepAwake, log: Log, cores = availableParallelism(), check = Awake.check): boolean {
-  if (setting === 'off' || (setting === 'auto' && cores > FEW_CORES)) return false;
+export function resolveKeepAwake(setting: KeepAwake, log: Log, machine: Machine = thisMachine()): boolean {
+  const { cores, virtual, check } = machine;
+  if (setting === 'off') return false;
   try {
+    if (setting === 'auto' && !virtual) throw new Error('this is not a virtual machine');
+    if (setting === 'auto' && cores > FEW_CORES) throw new Error(`the machine has ${cores} cores, more than ${FEW_CORES}`);
     check();
     return true;
   } catch (error) {
     const reason = reasonOf(error);
     if (setting === 'on') {
-      throw new ControlError(
-        'failed',
-        `cannot keep cores awake: ${reason}`,
-        'start without --keep-awake on, or let the daemon have /dev/cpu_dma_latency',
-      );
+      throw new ControlError('failed', `cannot keep cores awake: ${reason}`, 'start without --keep-awake on');
     }
-    log.debug({ reason }, 'cores are not kept awake while there is traffic');
+    log.debug({ reason }, `idle cores may sleep while there is traffic: ${reason}`);
     return false;
   }
+}
+
+export function thisMachine(): Machine {
+  const online = readFileSync('/sys/devices/system/cpu/online', 'latin1');
+  const flags = /^flags\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[0] ?? '';
+  return { cores: countCores(online), virtual: /\bhypervisor\b/.test(flags), check: checkCores };
+}
+
+/** How many a list of the kernel's has: '0-3,8'. */
+export function countCores(list: string): number {
+  let count = 0;
+  for (const range of list.trim().split(',')) {
+    const [first, last = first] = range.split('-').map(Number);
+    count += last - first + 1;
+  }
+  return count;
 }

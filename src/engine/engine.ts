@@ -357,6 +357,7 @@ export class Engine {
         this.removeBridge(index);
       }
     }
+    this.awake.close();
     this.io.close();
   }
 

@@ -93,7 +93,7 @@ function anotherKind(): typeof Rehearsal {
 }
 
 function rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, passes: number): Engine {
-  const engine = new Engine({ io, ioOptions: OPTIONS, awake: new Awake(() => {}) });
+  const engine = new Engine({ io, ioOptions: OPTIONS, awake: new Awake({ keepAwake() {}, close() {} }) });
   const settings = { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: FDB_LIMIT };
   engine.addBridge(0, settings, shared ? allocateBridge(FDB_LIMIT, PORTS) : undefined);
   for (const station of [...CONTAINERS, HOST]) {

@@ -8,7 +8,7 @@ import { BRIDGE_COUNTERS, Counters, GATEWAY_COUNTERS, LOOP_COUNTERS, PORT_COUNTE
 import { loadBinding } from '../native/binding.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
-import { Awake } from './awake.js';
+import { Awake, openCores } from './awake.js';
 import { execute } from './commands.js';
 import { burstIoOptions, Engine } from './engine.js';
 import type { CommandArguments, CommandName, EngineEvent, ThreadPlace } from './protocol.js';
@@ -54,7 +54,7 @@ const engine = new Engine({
   ioOptions,
   place: input.place,
   spinMicros: input.spinMicros,
-  awake: input.keepAwake ? Awake.open() : new Awake(null),
+  awake: new Awake(input.keepAwake ? openCores() : null),
   wake: (waker) => void binding.wake(waker),
   portCounters: new Counters(PORT_COUNTERS, input.maxPorts, input.portCounters),
   bridgeCounters: new Counters(BRIDGE_COUNTERS, 0, input.bridgeCounters),

@@ -1,7 +1,8 @@
+import { cpus } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { ControlError } from '../../src/control/control-error.js';
 import { SILENT } from '../../src/control/log.js';
-import { resolveKeepAwake } from '../../src/daemon/keep-awake.js';
+import { countCores, resolveKeepAwake, thisMachine } from '../../src/daemon/keep-awake.js';
 
 const allowed = () => {};
 const refused = () => {
@@ -10,19 +11,34 @@ const refused = () => {
 
 describe('--keep-awake', () => {
   test.each([
-    ['auto', 2, allowed, true],
-    ['auto', 8, allowed, true],
-    ['auto', 9, allowed, false],
-    ['auto', 2, refused, false],
-    ['on', 64, allowed, true],
-    ['off', 2, allowed, false],
-    ['off', 2, refused, false],
-  ] as const)('%s with %d cores', (setting, cores, check, expected) => {
-    expect(resolveKeepAwake(setting, SILENT, cores, check)).toBe(expected);
+    ['auto', { cores: 2, virtual: true, check: allowed }, true],
+    ['auto', { cores: 4, virtual: true, check: allowed }, true],
+    ['auto', { cores: 5, virtual: true, check: allowed }, false],
+    ['auto', { cores: 2, virtual: false, check: allowed }, false],
+    ['auto', { cores: 2, virtual: true, check: refused }, false],
+    ['on', { cores: 64, virtual: false, check: allowed }, true],
+    ['off', { cores: 2, virtual: true, check: allowed }, false],
+    ['off', { cores: 2, virtual: true, check: refused }, false],
+  ] as const)('%s with %o', (setting, machine, expected) => {
+    expect(resolveKeepAwake(setting, SILENT, machine)).toBe(expected);
   });
 
   test('what was asked for and cannot be had ends the start', () => {
-    expect(() => resolveKeepAwake('on', SILENT, 2, refused)).toThrow(ControlError);
-    expect(() => resolveKeepAwake('on', SILENT, 2, refused)).toThrow(/cannot keep cores awake: .*permission denied/);
+    const machine = { cores: 2, virtual: true, check: refused };
+    expect(() => resolveKeepAwake('on', SILENT, machine)).toThrow(ControlError);
+    expect(() => resolveKeepAwake('on', SILENT, machine)).toThrow(/cannot keep cores awake: .*permission denied/);
+  });
+
+  test.each([
+    ['0\n', 1],
+    ['0-1\n', 2],
+    ['0-3,8,10-11\n', 7],
+  ])('cores in %j', (list, expected) => {
+    expect(countCores(list)).toBe(expected);
+  });
+
+  test('this machine', () => {
+    const { cores } = thisMachine();
+    expect(cores).toBe(cpus().length);
   });
 });

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { Awake } from '../../src/engine/awake.js';
+import { Awake, checkCores, openCores } from '../../src/engine/awake.js';
 import { describeSystem } from '../helpers/requirements.js';
 
 const DEVICE = '/dev/cpu_dma_latency';
@@ -26,15 +26,17 @@ function opened(): number {
 }
 
 // Others on this machine may ask for the same: what can be seen is that it is asked for, not that it is no longer.
-describeSystem('the kernel lets idle cores poll', ['bpf'], () => {
+describeSystem('the kernel lets idle cores poll', ['awake'], () => {
   test('while there is traffic', () => {
-    Awake.check();
+    checkCores();
     const before = opened();
-    const awake = Awake.open();
+    const awake = new Awake(openCores());
     expect(opened()).toBe(before + 1);
     for (let now = 0; now <= 20_000; now += 100) awake.pass(1, now);
     expect([awake.on, strictest()]).toEqual([true, 0]);
     for (let now = 20_000; now <= 60_000; now += 5000) awake.pass(0, now);
     expect(awake.on).toBe(false);
+    awake.close();
+    expect(opened()).toBe(before);
   });
 });

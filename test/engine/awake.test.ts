@@ -6,7 +6,7 @@ const MILLI = 1000;
 function scripted() {
   const asked: [boolean, number][] = [];
   let now = 5e6;
-  const awake = new Awake((on) => asked.push([on, now]));
+  const awake = new Awake({ keepAwake: (on) => asked.push([on, now]), close() {} });
   /** So many passes in so many microseconds. */
   const run = (passes: number, micros: number, frames = 1) => {
     for (let pass = 0; pass < passes; pass++) {
@@ -34,10 +34,10 @@ describe('cores are kept awake', () => {
     expect(asked).toEqual([]);
   });
 
-  test('as long as there are a thousand a second, until the window behind the last', () => {
+  test('as long as there are 2,500 a second, until the window behind the last', () => {
     const { awake, asked, run, now } = scripted();
     run(200, 20 * MILLI);
-    run(200, 100 * MILLI);
+    run(300, 100 * MILLI);
     expect(asked).toHaveLength(1);
     const quiet = now();
     // The engine has nothing else to do, and looks when it said it would.
@@ -58,6 +58,18 @@ describe('cores are kept awake', () => {
     const times = asked.map(([, at]) => at);
     expect(times.length).toBeGreaterThan(10);
     for (const [index, at] of times.slice(1).entries()) expect(at - times[index]).toBeGreaterThanOrEqual(10 * MILLI);
+  });
+
+  test('a kernel that refuses ends it, and nothing else', () => {
+    let closed = 0;
+    const awake = new Awake({
+      keepAwake() {
+        throw new Error('EINVAL');
+      },
+      close: () => closed++,
+    });
+    for (let now = 0; now < 100 * MILLI; now += 10) awake.pass(1, now);
+    expect([awake.on, awake.due, awake.micros, closed]).toEqual([false, Number.POSITIVE_INFINITY, 0, 1]);
   });
 
   test('never, where the machine or the user does not want it', () => {

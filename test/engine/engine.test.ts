@@ -299,7 +299,8 @@ describe('sleeping', () => {
 
   test('with much traffic it keeps cores awake, gives its own away while it polls, and looks in time whether they may sleep', () => {
     const asked: boolean[] = [];
-    const { clock, engine, io, tap } = scripted(new Awake((on) => asked.push(on)));
+    const closed: boolean[] = [];
+    const { clock, engine, io, tap } = scripted(new Awake({ keepAwake: (on) => asked.push(on), close: () => closed.push(true) }));
     tap(0);
     tap(1);
     engine.step(-1);
@@ -322,6 +323,8 @@ describe('sleeping', () => {
     engine.step(-1);
     expect(io.yields.at(-1)).toBe(false);
     expect((io.sleeps.at(-1) as [number, number])[1]).toBeGreaterThan(900_000);
+    engine.close();
+    expect(closed).toEqual([true]);
   });
 
   test('a port in TypeScript with frames keeps it awake', () => {

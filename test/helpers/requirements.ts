@@ -5,11 +5,22 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'vitest';
+import { checkCores } from '../../src/engine/awake.js';
 
 const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
 
-export type Requirement = 'root' | 'bpf' | 'tap' | 'named-netns' | 'docker' | 'compose' | 'podman' | 'cnitool' | `tool:${string}`;
+export type Requirement =
+  | 'root'
+  | 'bpf'
+  | 'awake'
+  | 'tap'
+  | 'named-netns'
+  | 'docker'
+  | 'compose'
+  | 'podman'
+  | 'cnitool'
+  | `tool:${string}`;
 
 /** Programs of a real engine, and the one command that installs them. */
 const ENGINES = {
@@ -56,6 +67,8 @@ export function describeSystem(title: string, requirements: readonly Requirement
 const HOW: Record<Requirement, string> = {
   root: 'root (run as root, or under: unshare --user --map-root-user --net --mount)',
   bpf: 'root of the machine itself, not of a user namespace (for eBPF)',
+  awake:
+    'idle cores that may be kept awake (root of the machine itself, /dev/cpu_dma_latency, and POLL as their first idle state)',
   'named-netns': 'a /run that can be written (run as root; or mount a tmpfs on /run in a mount namespace of your own)',
   tap: '/dev/net/tun, readable and writable (modprobe tun)',
   docker: `a Docker engine (${ENGINES.docker.command})`,
@@ -78,10 +91,20 @@ function report(requirements: readonly Requirement[], title: string): string {
 function has(requirement: Requirement): boolean {
   if (requirement === 'root') return isRoot();
   if (requirement === 'bpf') return isRoot() && /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
+  if (requirement === 'awake') return mayKeepAwake();
   if (requirement === 'tap') return canTap();
   if (requirement === 'named-netns') return isRoot() && writable(existsSync('/run/netns') ? '/run/netns' : '/run');
   if (requirement in ENGINES) return ENGINES[requirement as keyof typeof ENGINES].programs.every(isInstalled);
   return isInstalled(requirement.slice('tool:'.length));
+}
+
+function mayKeepAwake(): boolean {
+  try {
+    checkCores();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isInstalled(tool: string): boolean {

@@ -36,11 +36,11 @@ function gone(pid: number): boolean {
 function describeDriver(driver: Driver): void {
   const tools = (driver.needs ?? []).map(({ command }) => `tool:${findProgram(command) ?? command}` as const);
   const engine = driver.containers === true ? (['docker'] as const) : [];
-  const rights = driver.realRoot === true ? 'bpf' : 'root';
+  const rights = driver.awake === true ? (['root', 'awake'] as const) : (['root'] as const);
   const packages = (driver.needs ?? []).map((need) => need.package).join(', ');
   describeSystem(
     `bench driver ${driver.name}${packages === '' ? '' : ` (${packages})`}`,
-    [rights, 'tap', ...engine, ...tools],
+    [...rights, 'tap', ...engine, ...tools],
     () => {
       let lab: Lab;
       let a: LabHost;

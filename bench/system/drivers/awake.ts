@@ -1,5 +1,5 @@
 /** What cores that are kept awake give the kernel's own bridge, and what ours is without. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { openCores } from '../../../dist/engine/awake.js';
 import type { Driver } from '../driver.js';
 import { dockerBridge } from './docker-bridge.js';
 import { dockerNat } from './docker-nat.js';
@@ -12,14 +12,14 @@ function keptAwake(driver: Driver): Driver {
     ...driver,
     name: `${driver.name}-awake`,
     role: 'baseline',
-    realRoot: true,
+    awake: true,
     what: `${driver.what}; idle cores are kept from sleeping, as tapbridge does`,
     connect(lab, wiring) {
-      const descriptor = openSync('/dev/cpu_dma_latency', 'w');
-      writeSync(descriptor, new Int32Array([0]));
+      const cores = openCores();
+      cores.keepAwake(true);
       let open = true;
       lab.beforeEnd(() => {
-        if (open) closeSync(descriptor);
+        if (open) cores.close();
         open = false;
       });
       return driver.connect(lab, wiring);
@@ -45,6 +45,6 @@ export const tapbridgeAsleep: Driver = {
 export const tapbridgeNatAsleep: Driver = {
   ...tapbridgeNat,
   name: 'tapbridge-nat-asleep',
-  what: `${tapbridgeNat.what}; idle cores may sleep while there is traffic (--keep-awake off)`,
+  what: 'the same as tapbridge-nat, but idle cores may sleep while there is traffic (--keep-awake off)',
   connect: (lab, wiring) => connectByGateway(lab, wiring, ASLEEP),
 };

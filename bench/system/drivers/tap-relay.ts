@@ -3,19 +3,19 @@ import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QUEUE_FRAMES } from '../../../dist/control/tap.js';
-import { Awake } from '../../../dist/engine/awake.js';
 import type { Lab } from '../../../dist/lab/lab.js';
 import type { LabNamespace } from '../../../dist/lab/lab-namespace.js';
 import { getLink, moveLink, setLink } from '../../../dist/netlink/link.js';
 import { A, B, type Driver } from '../driver.js';
+import { KEPT_AWAKE } from '../kept-awake.js';
 import { Program } from '../programs.js';
 
 const PROBES = fileURLToPath(new URL('../../../bench/probes', import.meta.url));
 const SOURCE = join(PROBES, 'tap-relay.cc');
 const BINARY = fileURLToPath(new URL('../../../build/probes/tap-relay', import.meta.url));
 
-/** As our engine has them: bursts, and idle cores that are kept awake where the machine lets us. */
-const AS_OURS = `--burst 512 --bytes 262144${mayKeepAwake() ? ' --awake' : ''}`;
+/** As our engine has them: bursts, and idle cores that are kept awake where our daemon does so by itself. */
+const AS_OURS = `--burst 512 --bytes 262144${KEPT_AWAKE ? ' --awake' : ''}`;
 
 /** Options of the probe that try a mechanism, e.g. TAP_RELAY='--uring --pin 1'. */
 export const RELAY_OPTIONS: readonly string[] = (process.env['TAP_RELAY'] ?? AS_OURS).split(' ').filter((word) => word !== '');
@@ -66,13 +66,4 @@ function compile(): void {
   });
   if (status !== 0) throw new Error(`g++ refused ${SOURCE}: ${stderr.trim()}`);
   renameSync(half, BINARY);
-}
-
-function mayKeepAwake(): boolean {
-  try {
-    Awake.check();
-    return true;
-  } catch {
-    return false;
-  }
 }

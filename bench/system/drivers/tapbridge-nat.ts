@@ -5,6 +5,7 @@ import { connect } from '../../../dist/client/client.js';
 import type { Lab } from '../../../dist/lab/lab.js';
 import { writeSysctl } from '../../../dist/netlink/sysctl.js';
 import { A, type Connection, type Driver, SUBNET, type Wiring } from '../driver.js';
+import { KEPT_AWAKE } from '../kept-awake.js';
 import { Program } from '../programs.js';
 import { connectByUplink, GATEWAY, NAT_PORTS, OUTSIDE, OUTSIDE_OF_HOST, UPLINK } from './nat-uplink.js';
 
@@ -38,7 +39,7 @@ export async function connectByGateway(lab: Lab, { a, b }: Wiring, options: read
 export const tapbridgeNat: Driver = {
   name: 'tapbridge-nat',
   role: 'subject',
-  what: 'tapbridge daemon, a TAP for a, its gateway with NAT, a raw socket on the uplink; b is outside',
+  what: `tapbridge daemon, a TAP for a, its gateway with NAT, a raw socket on the uplink; b is outside${KEPT_AWAKE ? '; idle cores are kept awake while there is traffic (with docker-nat-awake the kernel has that, too)' : ''}`,
   layer: 3,
   nat: true,
   ping: true,

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { connect } from '../../../dist/client/client.js';
 import type { Lab } from '../../../dist/lab/lab.js';
 import { A, B, type Connection, type Driver, SUBNET, type Wiring } from '../driver.js';
+import { KEPT_AWAKE } from '../kept-awake.js';
 import { Program } from '../programs.js';
 
 /** Port numbers of the engine, one of which is the host port's. */
@@ -32,7 +33,7 @@ export async function connectByDaemon(lab: Lab, { a, b, spare }: Wiring, options
 export const tapbridge: Driver = {
   name: 'tapbridge',
   role: 'subject',
-  what: 'tapbridge daemon, a TAP per host, defaults',
+  what: `tapbridge daemon, a TAP per host, defaults${KEPT_AWAKE ? ': idle cores are kept awake while there is traffic (with docker-bridge-awake the kernel has that, too)' : ''}`,
   layer: 2,
   ping: true,
   maxPorts: TAPBRIDGE_PORTS,
