@@ -272,7 +272,7 @@ export const METRICS: readonly Metric[] = [
     'counter',
     'tapbridge_engine_awake_seconds_total',
     ['thread'],
-    'Time in which idle cores were kept from sleeping because there was traffic.',
+    'Time in which idle cores were kept from sleeping because there was traffic. Each thread asks for itself: not to be added up.',
     ofThreads(({ awake_micros: micros }) => seconds(micros)),
   ),
   define(

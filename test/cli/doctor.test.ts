@@ -8,6 +8,7 @@ import { checkCni } from '../../src/cli/doctor/cni-wiring.js';
 import { askDaemon } from '../../src/cli/doctor/daemon-health.js';
 import { checkDocker, type DockerPlaces } from '../../src/cli/doctor/docker-wiring.js';
 import type { Finding } from '../../src/cli/doctor/finding.js';
+import { idleCores } from '../../src/cli/doctor/kernel.js';
 import { checkInterfaces, checkState } from '../../src/cli/doctor/leftovers.js';
 import { checkSubnets } from '../../src/cli/doctor/networks.js';
 import { checkCapabilities, checkNode, checkTun } from '../../src/cli/doctor/program.js';
@@ -46,6 +47,20 @@ function expectHelp(findings: readonly Finding[]): void {
     expect(remedy, found).toBeTruthy();
   }
 }
+
+describe('idle cores', () => {
+  const refuse = () => {
+    throw new Error("EACCES: permission denied, open '/dev/cpu_dma_latency'");
+  };
+
+  test.each([
+    [true, () => {}, 'ok', /can be kept awake/],
+    [true, refuse, 'warn', /cannot be kept awake while there is traffic: EACCES/],
+    [false, refuse, 'ok', /cannot be kept awake/],
+  ] as const)('virtual: %s', (virtual, check, status, found) => {
+    expect(idleCores({ cores: 2, virtual, check })).toMatchObject({ status, found: expect.stringMatching(found) });
+  });
+});
 
 describe('program', () => {
   test.each([

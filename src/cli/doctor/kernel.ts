@@ -3,6 +3,8 @@
  * descriptor.
  */
 import { constants, release } from 'node:os';
+import { reasonOf } from '../../control/log.js';
+import { type Machine, thisMachine } from '../../daemon/keep-awake.js';
 import type { Binding, Descriptor } from '../../native/binding.js';
 import { errnoName } from '../../native/system-error.js';
 import { getLink } from '../../netlink/link.js';
@@ -34,9 +36,23 @@ export function checkKernel(binding: Binding): Finding[] {
       ...taps(binding, netns, keep),
       packets(binding, netns, keep),
       guard(binding, netns, keep),
+      idleCores(thisMachine()),
     ];
   } finally {
     for (const each of opened.reverse()) binding.closeDescriptor(each);
+  }
+}
+
+/** Whether they poll when they are asked to (engine/awake.ts). */
+export function idleCores({ virtual, check }: Machine): Finding {
+  try {
+    check();
+    return ok(AREA, 'idle cores can be kept awake while there is traffic');
+  } catch (error) {
+    const found = `idle cores cannot be kept awake while there is traffic: ${reasonOf(error)}`;
+    const effect = 'in a virtual machine waking a core takes long: requests and connections are slower';
+    // Elsewhere nobody misses it, unless he asks for it.
+    return virtual ? warn(AREA, found, effect, 'root of the machine, and a kernel with CONFIG_CPU_IDLE') : ok(AREA, found);
   }
 }
 
