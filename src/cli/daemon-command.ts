@@ -36,7 +36,7 @@ export function daemonCommand(): Command {
     .addOption(
       new Option(
         '--keep-awake <when>',
-        'keep idle cores from sleeping while there is traffic (default: auto, on machines of few cores)',
+        'keep idle cores from sleeping while there is traffic (default: auto, in virtual machines of up to 4 cores)',
       ).choices(KEEP_AWAKE),
     )
     .option('--docker [name]', "serve Docker's network and IPAM driver of this name (default: tapbridge)")

@@ -39,13 +39,22 @@ export function resolveKeepAwake(setting: KeepAwake, log: Log, machine: Machine 
 }
 
 export function thisMachine(): Machine {
-  const online = readFileSync('/sys/devices/system/cpu/online', 'latin1');
-  const flags = /^flags\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[0] ?? '';
-  return { cores: countCores(online), virtual: /\bhypervisor\b/.test(flags), check: checkCores };
+  const flags = /^flags\s*:.*$/m.exec(read('/proc/cpuinfo'))?.[0] ?? '';
+  return { cores: countCores(read('/sys/devices/system/cpu/online')), virtual: /\bhypervisor\b/.test(flags), check: checkCores };
 }
 
-/** How many a list of the kernel's has: '0-3,8'. */
+/** A container may have neither /sys nor /proc as a host has them: '' then. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** How many a list of the kernel's has: '0-3,8'. Without one there may be any number. */
 export function countCores(list: string): number {
+  if (list.trim() === '') return Number.POSITIVE_INFINITY;
   let count = 0;
   for (const range of list.trim().split(',')) {
     const [first, last = first] = range.split('-').map(Number);

@@ -33,6 +33,7 @@ describe('--keep-awake', () => {
     ['0\n', 1],
     ['0-1\n', 2],
     ['0-3,8,10-11\n', 7],
+    ['', Number.POSITIVE_INFINITY],
   ])('cores in %j', (list, expected) => {
     expect(countCores(list)).toBe(expected);
   });
