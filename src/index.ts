@@ -37,8 +37,9 @@ export {
 } from './core/counters.js';
 export { Random } from './core/random.js';
 export { Transmit } from './core/transmit.js';
+export { burstIoOptions } from './engine/burst-io-options.js';
 export { flagBits } from './engine/commands.js';
-export { type Attachment, burstIoOptions, Engine, type EngineOptions } from './engine/engine.js';
+export { type Attachment, Engine, type EngineOptions } from './engine/engine.js';
 export { EngineGroup, type EngineGroupOptions } from './engine/engine-group.js';
 export { EngineThread, type EngineThreadOptions } from './engine/engine-thread.js';
 export * from './engine/protocol.js';

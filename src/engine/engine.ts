@@ -58,23 +58,6 @@ const PULL_FRAMES = 64;
 /** How long the keeper waits at most while frames wait for a next hop: another thread may learn it without telling. */
 const LOOK_MICROS = 10_000;
 
-/** Burst I/O as the engine wants it. */
-export function burstIoOptions(maxPorts: number): BurstIoOptions {
-  return {
-    arenaBytes: 4 << 20,
-    receiveBytes: 2 << 20,
-    // Whatever the ports send, there is room for ARP answers, delayed frames and ports in TypeScript.
-    batchFrames: 1280,
-    receiveFrames: 1024,
-    // So few that what was read is still in the second-level cache when it is written (docs/performance.md).
-    batchBytes: 256 << 10,
-    // So many that interleaved flows have several datagrams each to merge (docs/performance.md); super-frames are bounded by the arena.
-    burstFrames: 512,
-    transmitWords: 1 << 15,
-    maxPorts,
-  };
-}
-
 export interface EngineOptions {
   io: BurstIo;
   /** What `io` was made with. */

@@ -18,8 +18,9 @@ import { DescriptorPort } from '../port/descriptor-port.js';
 import { parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
 import { Awake } from './awake.js';
+import { burstIoOptions } from './burst-io-options.js';
 import { flagBits } from './commands.js';
-import { burstIoOptions, Engine } from './engine.js';
+import { Engine } from './engine.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from './protocol.js';
 import { CONTAINERS, HOST, OUTER_PORTS, Port, Rehearsal, ROUTER, type Station, UPLINK } from './rehearsal.js';
 

@@ -9,8 +9,9 @@ import { loadBinding } from '../native/binding.js';
 import type { Port } from '../port/port.js';
 import { ReplayPort } from '../port/replay-port.js';
 import { Awake, openCores } from './awake.js';
+import { burstIoOptions } from './burst-io-options.js';
 import { execute } from './commands.js';
-import { burstIoOptions, Engine } from './engine.js';
+import { Engine } from './engine.js';
 import type { CommandArguments, CommandName, EngineEvent, ThreadPlace } from './protocol.js';
 import { warmUp } from './warm-up.js';
 

@@ -6,8 +6,9 @@ import { TIMEOUTS_RFC } from '../../src/conntrack/timeouts.js';
 import { ManualClock } from '../../src/core/clock.js';
 import { GATEWAY, type GatewayCounter, PORT } from '../../src/core/counters.js';
 import { HandoverRing } from '../../src/core/handover-ring.js';
+import { burstIoOptions } from '../../src/engine/burst-io-options.js';
 import { execute, flagBits } from '../../src/engine/commands.js';
-import { burstIoOptions, Engine } from '../../src/engine/engine.js';
+import { Engine } from '../../src/engine/engine.js';
 import {
   type CommandArguments,
   type CommandName,

@@ -2,8 +2,9 @@
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { ManualClock } from '../../src/core/clock.js';
+import { burstIoOptions } from '../../src/engine/burst-io-options.js';
 import { execute } from '../../src/engine/commands.js';
-import { burstIoOptions, Engine } from '../../src/engine/engine.js';
+import { Engine } from '../../src/engine/engine.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_PORT_FLAGS } from '../../src/engine/protocol.js';
 import { SimulatedIo } from '../../src/engine/simulated-io.js';
 

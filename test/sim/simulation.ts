@@ -15,8 +15,9 @@ import {
   type PortCounter,
 } from '../../src/core/counters.js';
 import { HandoverRing } from '../../src/core/handover-ring.js';
+import { burstIoOptions } from '../../src/engine/burst-io-options.js';
 import { execute, flagBits } from '../../src/engine/commands.js';
-import { burstIoOptions, Engine } from '../../src/engine/engine.js';
+import { Engine } from '../../src/engine/engine.js';
 import {
   type CommandAnswer,
   type CommandArguments,
