@@ -1,6 +1,6 @@
 /** What a campaign will do: options checked, drivers that cannot run here and pairs that do not go together left out, with the reason. */
 import { UsageError } from '../../dist/cli/failure.js';
-import { checkCores } from '../../dist/engine/awake.js';
+import { whyCoresSleep } from '../../dist/engine/awake.js';
 import type { Driver } from './driver.js';
 import {
   DEFAULT_DRIVERS,
@@ -159,16 +159,6 @@ export function absence(
   if (lacking.length === 0) return null;
   const packages = [...new Set(lacking.map((need) => need.package))].join(', ');
   return `needs ${lacking.map(({ command }) => command).join(' and ')} (Debian package ${packages})`;
-}
-
-/** Why idle cores cannot be kept awake here; null when they can. */
-function whyCoresSleep(): string | null {
-  try {
-    checkCores();
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }
 
 function isInstalled(command: string): boolean {

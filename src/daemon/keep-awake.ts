@@ -1,8 +1,8 @@
 /** Whether the daemon keeps idle cores from sleeping while there is traffic (engine/awake.ts): what the user says, and what the machine is. */
 import { readFileSync } from 'node:fs';
 import { ControlError } from '../control/control-error.js';
-import { type Log, reasonOf } from '../control/log.js';
-import { checkCores } from '../engine/awake.js';
+import type { Log } from '../control/log.js';
+import { whyCoresSleep } from '../engine/awake.js';
 
 export const KEEP_AWAKE = ['auto', 'on', 'off'] as const;
 export type KeepAwake = (typeof KEEP_AWAKE)[number];
@@ -15,32 +15,32 @@ export interface Machine {
   cores: number;
   /** A guest has to ask its hypervisor to wake a core; without one a sleeping core wakes much faster by itself. */
   virtual: boolean;
-  /** @throws Error why cores cannot be kept awake */
-  check(): void;
+  /** Why cores cannot be kept awake; null when they can. */
+  refusal(): string | null;
 }
 
 /** @throws ControlError when the user wants it and the machine refuses */
 export function resolveKeepAwake(setting: KeepAwake, log: Log, machine: Machine = thisMachine()): boolean {
-  const { cores, virtual, check } = machine;
   if (setting === 'off') return false;
-  try {
-    if (setting === 'auto' && !virtual) throw new Error('this is not a virtual machine');
-    if (setting === 'auto' && cores > FEW_CORES) throw new Error(`the machine has ${cores} cores, more than ${FEW_CORES}`);
-    check();
-    return true;
-  } catch (error) {
-    const reason = reasonOf(error);
-    if (setting === 'on') {
-      throw new ControlError('failed', `cannot keep cores awake: ${reason}`, 'start without --keep-awake on');
-    }
-    log.debug({ reason }, `idle cores may sleep while there is traffic: ${reason}`);
-    return false;
-  }
+  const reason = (setting === 'auto' ? whyNotByItself(machine) : null) ?? machine.refusal();
+  if (reason === null) return true;
+  if (setting === 'on') throw new ControlError('failed', `cannot keep cores awake: ${reason}`, 'start without --keep-awake on');
+  log.debug({ reason }, `idle cores may sleep while there is traffic: ${reason}`);
+  return false;
+}
+
+function whyNotByItself({ cores, virtual }: Machine): string | null {
+  if (!virtual) return 'this is not a virtual machine';
+  return cores > FEW_CORES ? `the machine has ${cores} cores, more than ${FEW_CORES}` : null;
 }
 
 export function thisMachine(): Machine {
   const flags = /^flags\s*:.*$/m.exec(read('/proc/cpuinfo'))?.[0] ?? '';
-  return { cores: countCores(read('/sys/devices/system/cpu/online')), virtual: /\bhypervisor\b/.test(flags), check: checkCores };
+  return {
+    cores: countCores(read('/sys/devices/system/cpu/online')),
+    virtual: /\bhypervisor\b/.test(flags),
+    refusal: whyCoresSleep,
+  };
 }
 
 /** A container may have neither /sys nor /proc as a host has them: '' then. */

@@ -92,14 +92,14 @@ export function openCores(): Cores {
   };
 }
 
-/** Whether cores can be kept awake here. @throws Error why not */
-export function checkCores(): void {
-  openCores().close();
-  let name = 'none';
+/** Why cores cannot be kept awake here; null when they can. */
+export function whyCoresSleep(): string | null {
   try {
-    name = readFileSync(FIRST_STATE, 'latin1').trim();
-  } catch {
-    // No driver of the kernel's cpuidle: cores sleep in their own way.
+    openCores().close();
+    // Absent without a driver of the kernel's cpuidle: cores sleep in their own way then.
+    const name = readFileSync(FIRST_STATE, 'latin1').trim();
+    return name === 'POLL' ? null : `the first idle state of this machine's cores is ${name}, not POLL (${FIRST_STATE})`;
+  } catch (error) {
+    return (error as Error).message;
   }
-  if (name !== 'POLL') throw new Error(`the first idle state of this machine's cores is not polling (${FIRST_STATE}: ${name})`);
 }

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'vitest';
-import { checkCores } from '../../src/engine/awake.js';
+import { whyCoresSleep } from '../../src/engine/awake.js';
 
 const CAP_NET_ADMIN = 12n;
 const CAP_SYS_ADMIN = 21n;
@@ -91,20 +91,11 @@ function report(requirements: readonly Requirement[], title: string): string {
 function has(requirement: Requirement): boolean {
   if (requirement === 'root') return isRoot();
   if (requirement === 'bpf') return isRoot() && /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
-  if (requirement === 'awake') return mayKeepAwake();
+  if (requirement === 'awake') return whyCoresSleep() === null;
   if (requirement === 'tap') return canTap();
   if (requirement === 'named-netns') return isRoot() && writable(existsSync('/run/netns') ? '/run/netns' : '/run');
   if (requirement in ENGINES) return ENGINES[requirement as keyof typeof ENGINES].programs.every(isInstalled);
   return isInstalled(requirement.slice('tool:'.length));
-}
-
-function mayKeepAwake(): boolean {
-  try {
-    checkCores();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isInstalled(tool: string): boolean {

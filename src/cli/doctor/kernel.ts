@@ -3,7 +3,6 @@
  * descriptor.
  */
 import { constants, release } from 'node:os';
-import { reasonOf } from '../../control/log.js';
 import { type Machine, thisMachine } from '../../daemon/keep-awake.js';
 import type { Binding, Descriptor } from '../../native/binding.js';
 import { errnoName } from '../../native/system-error.js';
@@ -44,16 +43,13 @@ export function checkKernel(binding: Binding): Finding[] {
 }
 
 /** Whether they poll when they are asked to (engine/awake.ts). */
-export function idleCores({ virtual, check }: Machine): Finding {
-  try {
-    check();
-    return ok(AREA, 'idle cores can be kept awake while there is traffic');
-  } catch (error) {
-    const found = `idle cores cannot be kept awake while there is traffic: ${reasonOf(error)}`;
-    const effect = 'in a virtual machine waking a core takes long: requests and connections are slower';
-    // Elsewhere nobody misses it, unless he asks for it.
-    return virtual ? warn(AREA, found, effect, 'root of the machine, and a kernel with CONFIG_CPU_IDLE') : ok(AREA, found);
-  }
+export function idleCores({ virtual, refusal }: Machine): Finding {
+  const reason = refusal();
+  if (reason === null) return ok(AREA, 'idle cores can be kept awake while there is traffic');
+  const found = `idle cores cannot be kept awake while there is traffic: ${reason}`;
+  const effect = 'in a virtual machine waking a core takes long: requests and connections are slower';
+  // Elsewhere nobody misses it, unless he asks for it.
+  return virtual ? warn(AREA, found, effect, 'root of the machine, and a kernel with CONFIG_CPU_IDLE') : ok(AREA, found);
 }
 
 type Keep = (descriptor: number) => number;
