@@ -99,6 +99,8 @@ export const DEFAULT_DRIVERS = ['docker-bridge', 'kernel-bridge', 'tapbridge'];
 export const DEFAULT_TYPES = ['udp-64', 'udp-16-flows', 'udp-1446', 'tcp-1', 'tcp-8', 'tcp-rr', 'ping-idle'];
 /** Without the relay, which needs Linux 6.4 and a compiler. */
 export const DEFAULT_NAT_DRIVERS = ['docker-nat', 'tapbridge-nat'];
+/** Without requests, which need servers and their generators. */
+export const DEFAULT_NAT_TYPES = NAT_TYPES.map(({ name }) => name);
 
 /** And with --quick. */
 export const QUICK_TYPES = ['udp-64', 'tcp-1', 'ping-idle'];
@@ -119,9 +121,7 @@ export function driversIn(set: SetName): string[] {
 export function typesIn(set: SetName): string[] {
   const docker = set === 'docker' || set === 'docker-nat';
   const nat = set === 'nat' || set === 'docker-nat';
-  const fitting = TYPES.filter(
-    (type) => (type.nat ?? false) === nat && (docker ? (type.ports ?? 2) === 2 : type.containers !== true),
-  );
+  const fitting = TYPES.filter((type) => (type.nat ?? false) === nat && (!docker || (type.ports ?? 2) === 2));
   return fitting.map(({ name }) => name);
 }
 

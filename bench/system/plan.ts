@@ -5,6 +5,7 @@ import type { Driver } from './driver.js';
 import {
   DEFAULT_DRIVERS,
   DEFAULT_NAT_DRIVERS,
+  DEFAULT_NAT_TYPES,
   DEFAULT_TYPES,
   DRIVERS,
   driversIn,
@@ -69,7 +70,7 @@ const PRESETS: Record<SetName, Record<'default' | 'quick' | 'full', Preset>> = {
     full: { rounds: 6, seconds: 1, drivers: driversIn('bridge'), types: typesIn('bridge'), aa: true },
   },
   nat: {
-    default: { rounds: 6, seconds: 0.5, drivers: DEFAULT_NAT_DRIVERS, types: NAT_TYPES, aa: false },
+    default: { rounds: 6, seconds: 0.5, drivers: DEFAULT_NAT_DRIVERS, types: DEFAULT_NAT_TYPES, aa: false },
     quick: { rounds: 3, seconds: 0.5, drivers: DEFAULT_NAT_DRIVERS, types: ['nat-udp-64', 'nat-tcp-out', 'nat-ping'], aa: false },
     full: { rounds: 6, seconds: 1, drivers: driversIn('nat'), types: NAT_TYPES, aa: true },
   },
@@ -139,7 +140,6 @@ export function makePlan(options: BenchOptions, installed = isInstalled, refusal
 export function mismatch(driver: Driver, type: BenchType): string | null {
   if (type.nat === true && driver.nat !== true) return 'translates no addresses';
   if (type.nat !== true && driver.nat === true) return 'has b outside, which only types of the set nat measure';
-  if (type.containers === true && driver.containers !== true) return 'has no server in a container';
   if (driver.layer > type.layer) return 'passes IP only, no frames';
   if (type.ping === true && !driver.ping) return 'passes no ICMP echoes';
   const ports = type.ports ?? 2;

@@ -48,8 +48,6 @@ export interface BenchType {
   ping?: boolean;
   /** Needs a driver whose a is inside of a gateway, and b outside. */
   nat?: boolean;
-  /** Needs a driver whose hosts are containers: it asks servers that run in one. */
-  containers?: boolean;
   /** Programs it cannot do without, and the Debian packages that have them. */
   needs?: readonly { command: string; package: string }[];
   /** Whether the hosts' kernels may leave checksums and segmentation to their interfaces. Default true: as they find them. */

@@ -1,7 +1,7 @@
 /** Options → plan: what is refused, what is left out and why, in which order trials run. */
 import { expect, test } from 'vitest';
 import type { Driver } from '../../bench/system/driver.js';
-import { DRIVERS, driversIn, TYPES, typesIn } from '../../bench/system/matrix.js';
+import { DEFAULT_NAT_TYPES, DRIVERS, driversIn, TYPES, typesIn } from '../../bench/system/matrix.js';
 import { type BenchOptions, makePlan, mismatch, planSeconds, trialsOfRound } from '../../bench/system/plan.js';
 import type { BenchType } from '../../bench/system/type.js';
 
@@ -60,7 +60,9 @@ test('a family stands for its types', () => {
 test('--set nat: gateways and what is measured through them, beside nothing else', () => {
   const plan = makePlan({ set: 'nat' }, everything, awake);
   expect(plan).toMatchObject({ reference: 'docker-nat', missing: [], command: 'tapbridge bench --set nat' });
-  expect(plan.types.map(({ name }) => name)).toEqual(typesIn('nat'));
+  expect(plan.types.map(({ name }) => name)).toEqual(DEFAULT_NAT_TYPES);
+  expect(plan.types.every(({ needs }) => needs === undefined)).toBe(true);
+  expect(typesIn('nat')).toEqual([...DEFAULT_NAT_TYPES, 'requests-nginx', 'requests-redis']);
   expect(plan.entrants.map(({ label }) => label)).toEqual(['docker-nat', 'tapbridge-nat']);
   expect(planSeconds(plan)).toBeLessThan(180);
   expect(planSeconds(makePlan({ set: 'nat', quick: true }, everything, awake))).toBeLessThan(45);

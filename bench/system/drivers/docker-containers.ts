@@ -10,13 +10,10 @@ import type { LabHost } from '../../../dist/lab/lab-host.js';
 import type { LabNamespace } from '../../../dist/lab/lab-namespace.js';
 import { listAddresses } from '../../../dist/netlink/address.js';
 import { getLink } from '../../../dist/netlink/link.js';
+import { nginxConfig, PAGE, REDIS_ARGUMENTS } from '../request-servers.js';
 import { connectByUplink, NAT_PORTS } from './nat-uplink.js';
 
 const IMAGE = 'bench';
-/** The servers of the request types: port inside, which is the host's port, too. */
-export const NGINX_PORT = 8080;
-export const REDIS_PORT = 6379;
-
 /** The containers' side of 198.18.0.0/24: the gateway leaves A and B to the hosts. */
 export const GATEWAY = '198.18.0.254';
 
@@ -31,25 +28,13 @@ export const SERVER_NEEDS = [
   { command: 'redis-server', package: 'redis-server' },
 ] as const;
 
-/** One page of 612 bytes, as nginx delivers it after its installation; one worker, no log. */
 const FILES = {
-  'etc/nginx.conf': `worker_processes 1;
-user root root;
-pid /run/nginx.pid;
-error_log /dev/null;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  keepalive_requests 100000000;
-  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi; uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
-  server { listen ${NGINX_PORT}; root /var/www; }
-}
-`,
-  'var/www/index.html': `${'x'.repeat(611)}\n`,
+  'etc/nginx.conf': nginxConfig({ folder: '/tmp', root: '/var/www', pid: '/run/nginx.pid' }),
+  'var/www/index.html': PAGE,
 };
 /** Programs of the image in which servers run. */
 export const SERVER_PROGRAMS = ['nginx', 'redis-server'];
-const SERVERS = ['sh', '-c', `nginx -c /etc/nginx.conf && exec redis-server --port ${REDIS_PORT} --save '' --protected-mode no`];
+const SERVERS = ['sh', '-c', 'nginx -c /etc/nginx.conf && exec redis-server "$@"', 'sh', ...REDIS_ARGUMENTS];
 const NOTHING = ['sleep', '1000000'];
 const DESCRIPTORS = 1024;
 
@@ -87,7 +72,7 @@ export async function runPublished(
   b: LabHost,
   options: string[],
 ): Promise<{ a: LabHost; b: LabHost }> {
-  const ports = [...NAT_PORTS, NGINX_PORT, REDIS_PORT].flatMap((port) => ['--publish', `${port}:${port}`]);
+  const ports = NAT_PORTS.flatMap((port) => ['--publish', `${port}:${port}`]);
   await engine.ask(...runArguments('box-a', [...options, ...ports]), ...SERVERS);
   return { a: await lab.host('a', await engine.sandboxOf('box-a')), b };
 }

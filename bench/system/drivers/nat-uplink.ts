@@ -2,6 +2,7 @@
 import type { LabHost } from '../../../dist/lab/lab-host.js';
 import type { LabNamespace } from '../../../dist/lab/lab-namespace.js';
 import { createVeth } from '../../../dist/netlink/link.js';
+import { NGINX_PORT, REDIS_PORT } from '../request-servers.js';
 
 /** The gateway's address on the containers' side. */
 export const GATEWAY = '198.18.0.254';
@@ -13,7 +14,7 @@ export const OUTSIDE_NETWORK = '10.64.0.0';
 export const OUTSIDE_PREFIX = 14;
 export const UPLINK = 'eth0';
 /** Ports of the host that lead to the same ports of a. */
-export const NAT_PORTS = [5002] as const;
+export const NAT_PORTS = [5002, NGINX_PORT, REDIS_PORT];
 
 /** Connects the host to b, which is its default router, and which knows no way inside. */
 export function connectByUplink(host: LabNamespace, b: LabHost): void {

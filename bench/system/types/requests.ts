@@ -1,6 +1,11 @@
-/** What people run: a web server and a store in a container, asked through published ports from outside by the usual load generators. */
-import { NGINX_PORT, REDIS_PORT } from '../drivers/docker-containers.js';
-import { ask } from '../programs.js';
+/**
+ * What people run: a web server and a store, asked through published ports from outside by the usual load generators. In a container the servers run
+ * already; in a host of the lab's they are started here.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ask, Program } from '../programs.js';
+import { NGINX_PORT, nginxConfig, PAGE, REDIS_ARGUMENTS, REDIS_PORT } from '../request-servers.js';
 import type { BenchType, Measurement, Trial } from '../type.js';
 
 const CONNECTIONS = 32;
@@ -13,9 +18,26 @@ function seconds(trial: Trial): number {
   return Math.max(LEAST_SECONDS, Math.round(trial.seconds));
 }
 
+/** Starts a server where none listens, and waits until it does. */
+async function serve({ lab, a }: Trial, port: number, command: string, args: () => readonly string[]): Promise<void> {
+  const socket = new RegExp(`: 00000000:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `);
+  const listens = () => socket.test(readFileSync(`/proc/${a.pid}/net/tcp`, 'latin1'));
+  if (listens()) return;
+  await Program.start(lab, a.namespace, command, args()).until('a socket that listens', listens);
+}
+
+function nginxArguments(folder: string): readonly string[] {
+  const [root, config] = [join(folder, 'www'), join(folder, 'nginx.conf')];
+  mkdirSync(root);
+  writeFileSync(join(root, 'index.html'), PAGE);
+  writeFileSync(config, nginxConfig({ folder, root, pid: join(folder, 'nginx.pid') }));
+  return ['-c', config, '-g', 'daemon off;'];
+}
+
 /** wrk on one thread, connections that stay open. */
 async function nginx(trial: Trial): Promise<Measurement> {
-  const { b, addressOfA } = trial;
+  const { lab, b, addressOfA } = trial;
+  await serve(trial, NGINX_PORT, 'nginx', () => nginxArguments(lab.folder));
   const url = `http://${addressOfA}:${NGINX_PORT}/`;
   const said = ask(b.namespace, 'wrk', ['-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds(trial)}s`, '--latency', url]);
   const value = numberAfter(said, /Requests\/sec:\s+([\d.]+)/);
@@ -27,6 +49,7 @@ async function nginx(trial: Trial): Promise<Measurement> {
 
 /** redis-benchmark: GET of 3 bytes; asked for a number of requests, which is found first. */
 async function redis(trial: Trial): Promise<Measurement> {
+  await serve(trial, REDIS_PORT, 'redis-server', () => REDIS_ARGUMENTS);
   const rate = redisRate(trial, REDIS_TRIAL_REQUESTS);
   const units = Math.round(rate * seconds(trial));
   return { value: redisRate(trial, units), units, details: { connections: CONNECTIONS } };
@@ -67,7 +90,6 @@ const COMMON = {
   better: 'higher',
   layer: 3,
   nat: true,
-  containers: true,
   steps: 2,
 } as const;
 
@@ -75,15 +97,21 @@ export const REQUESTS: readonly BenchType[] = [
   {
     ...COMMON,
     name: 'requests-nginx',
-    what: `pages of 612 bytes from nginx in a container, published, asked by wrk outside on ${CONNECTIONS} connections`,
-    needs: [{ command: 'wrk', package: 'wrk' }],
+    what: `pages of 612 bytes from nginx inside, published, asked by wrk outside on ${CONNECTIONS} connections`,
+    needs: [
+      { command: 'wrk', package: 'wrk' },
+      { command: 'nginx', package: 'nginx-light' },
+    ],
     measure: nginx,
   },
   {
     ...COMMON,
     name: 'requests-redis',
-    what: `GET from redis-server in a container, published, asked by redis-benchmark outside on ${CONNECTIONS} connections`,
-    needs: [{ command: 'redis-benchmark', package: 'redis-tools' }],
+    what: `GET from redis-server inside, published, asked by redis-benchmark outside on ${CONNECTIONS} connections`,
+    needs: [
+      { command: 'redis-benchmark', package: 'redis-tools' },
+      { command: 'redis-server', package: 'redis-server' },
+    ],
     measure: redis,
   },
 ];
