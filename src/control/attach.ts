@@ -1,5 +1,5 @@
 /** Attaching ports: each kind opens its source, then all are handed to the engine and recorded the same way. */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { DEFAULT_PORT_FLAGS, type FaultSettings, type PortSettings, type PortSpec } from '../engine/protocol.js';
 import { findLink } from '../netlink/link.js';
@@ -411,11 +411,13 @@ async function openFile(context: ControlContext, port: PortRecord, undo: Undo): 
     });
     return { kind: 'replay', frames, speed: file.speed, loop: file.loop };
   }
-  if (existsSync(path)) throw new ControlError('conflict', `${path} exists`, 'remove it, or write to another file');
   const epochMicros = Date.now() * 1000 - context.binding.monotonicMicros();
-  const writer = await CaptureFile.open({ path, format: file.format, name: port.name, epochMicros }).catch((error: Error) => {
-    throw new ControlError('invalid', `cannot write ${path}: ${error.message}`, undefined, error);
-  });
+  const writer = await CaptureFile.open({ path, format: file.format, name: port.name, epochMicros }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') throw new ControlError('conflict', `${path} exists`, 'remove it, or write to another file');
+      throw new ControlError('invalid', `cannot write ${path}: ${error.message}`, undefined, error);
+    },
+  );
   port.writer = writer;
   undo.add(async () => {
     await writer.close();

@@ -136,8 +136,17 @@ export class Control {
     const control = new Control(options);
     if (options.store) {
       const saved = options.store.load(control.context.log);
-      const onFailed = (port: number, errno: number) => control.watch.failed(port, errno);
-      await restore(control.context, (attempt) => control.change(attempt), saved, onFailed);
+      const { gateway } = control.context;
+      const onFailed = (port: number, errno: number) => {
+        if (!gateway.failed(port, errno)) control.watch.failed(port, errno);
+      };
+      try {
+        await restore(control.context, (attempt) => control.change(attempt), saved, onFailed);
+      } catch (error) {
+        // What was taken over so far is let go again: its listeners would keep this process alive, and its descriptors the next daemon from all of it.
+        await control.close({ keep: true }).catch((reason) => control.cannotUndo(reason));
+        throw error;
+      }
       control.namespaces.start();
     }
     return control;
@@ -417,30 +426,31 @@ export class Control {
   }
 
   /**
-   * Removes everything that was made and puts back what was changed on the host. With a dead engine (`engineFailed`) the kernel's side only.
+   * Removes everything that was made and puts back what was changed on the host. With a dead engine the kernel's side only.
    * With `keep`, and where there is a record, all of it stays for the next daemon instead, which goes on with it.
    */
-  close(options: { engineFailed?: boolean; keep?: boolean } = {}): Promise<void> {
+  close(options: { keep?: boolean } = {}): Promise<void> {
     return this.serial.run(async () => {
       if (this.closing) return;
       this.closing = true;
       this.watch.close();
       this.namespaces.close();
       const { context } = this;
-      const { engineFailed = false } = options;
+      const isDead = () => context.engine.alive === false;
       const keep = options.keep === true && context.store !== null;
       for (const session of [...this.context.captures.values()]) await session.end();
-      if (keep) save(context);
-      if (keep && !engineFailed) await context.gateway.leave().catch((error) => this.cannotUndo(error));
+      // A start that failed leaves the record as it found it.
+      if (keep && context.restoring === null) save(context);
+      if (keep && !isDead()) await context.gateway.leave().catch((error) => this.cannotUndo(error));
       for (const bridge of [...context.bridges.values()].reverse()) {
-        const end = keep
-          ? leave(context, bridge, engineFailed)
-          : engineFailed
-            ? drop(context, bridge)
-            : takeDown(context, bridge);
-        await end.catch((error) => this.cannotUndo(error));
+        const end = keep ? leave(context, bridge, isDead()) : isDead() ? drop(context, bridge) : takeDown(context, bridge);
+        await end.catch(async (error) => {
+          this.cannotUndo(error);
+          // An engine that dies meanwhile leaves interfaces which no record names any more.
+          if (!keep) await drop(context, bridge).catch((reason) => this.cannotUndo(reason));
+        });
       }
-      await context.gateway.close(engineFailed, keep).catch((error) => this.cannotUndo(error));
+      await context.gateway.close(isDead(), keep).catch((error) => this.cannotUndo(error));
       context.workshop.close();
       if (keep) {
         context.netlink.close();
@@ -464,7 +474,8 @@ export class Control {
       try {
         return await allOrNothing((error) => this.cannotUndo(error), attempt);
       } catch (error) {
-        if (!(error instanceof ControlError)) save(this.context);
+        // What was noted of the host meanwhile. A record that is being restored says what it said, unless the kernel refused something.
+        if (!(error instanceof ControlError) || this.context.restoring === null) save(this.context);
         throw error;
       }
     });

@@ -11,6 +11,8 @@ export interface EngineLink {
   readonly gatewayCounters: CounterView<GatewayCounter>;
   /** Of their loops, a row for each thread. */
   readonly loop: CounterView<LoopCounter>;
+  /** False when a thread has died: no call is answered any more. Default true. */
+  readonly alive?: boolean;
   /** How many there are: a port needs a descriptor for each. Default 1. */
   readonly threads?: number;
 }

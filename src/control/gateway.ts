@@ -206,6 +206,8 @@ export class Gateway {
     const rules = guardRules(addresses, natSettings(this.options).ranges, this.reserved, published);
     const text = JSON.stringify(rules);
     if (text === this.sentRules) return;
+    // When it fails midway, some uplinks have the new ones: whatever is asked for next differs.
+    this.sentRules = '';
     this.guard.setRules(rules);
     this.sentRules = text;
   }
@@ -404,8 +406,12 @@ export class Gateway {
       await this.update().catch((error) => {
         this.context.log.error({ reason: reasonOf(error) }, 'cannot follow a change of the network');
       });
-      // Uplinks may have come and gone.
-      save(this.context);
+      try {
+        // Uplinks may have come and gone.
+        save(this.context);
+      } catch (error) {
+        this.context.log.error({ reason: reasonOf(error) }, 'cannot write the record after a change of the network');
+      }
     });
   }
 

@@ -9,6 +9,7 @@
  *
  * Limits: 4,096 connections and 1,024 UDP sessions for each publish.
  */
+import { closeSync, fstatSync, type Stats } from 'node:fs';
 import type { Descriptor } from '../native/binding.js';
 import { formatIpv4 } from '../wire/ipv4-address.js';
 import { ControlError } from './control-error.js';
@@ -48,9 +49,11 @@ export class HostListener {
     this.open = open;
   }
 
-  /** With sockets that are bound already, one for each port. @throws the system's error */
+  /** With sockets that are bound already, one for each port: they are the listener's from here on, and closed when this fails. @throws ControlError */
   static adopt(spec: ListenerSpec, sockets: readonly Descriptor[]): Promise<HostListener> {
-    return HostListener.make(spec, (offset) => ({ fd: sockets[offset], port: spec.hostPort + offset }));
+    const before = sockets.map((socket) => fstatSync(socket));
+    const place = (offset: number) => ({ fd: sockets[offset], port: spec.hostPort + offset });
+    return HostListener.make(spec, place, (offset) => closeStill(sockets[offset], before[offset]));
   }
 
   /** @throws ControlError conflict, which says who has a port; not-found for an address the host does not have */
@@ -59,7 +62,12 @@ export class HostListener {
     return HostListener.make(spec, (offset) => ({ host, port: spec.hostPort + offset }));
   }
 
-  private static async make(spec: ListenerSpec, place: (offset: number) => Place): Promise<HostListener> {
+  /** @param unused told about each place that no listener has, when there is an error */
+  private static async make(
+    spec: ListenerSpec,
+    place: (offset: number) => Place,
+    unused: (offset: number) => void = () => {},
+  ): Promise<HostListener> {
     const open: Listening[] = [];
     const container = formatIpv4(spec.address);
     const connections = { count: 0 };
@@ -77,6 +85,9 @@ export class HostListener {
       const failed = settled.findIndex(({ status }) => status === 'rejected');
       if (failed < 0) continue;
       for (const each of open) each.close();
+      for (let offset = first + failed; offset < spec.count; offset++) {
+        if (settled[offset - first]?.status !== 'fulfilled') unused(offset);
+      }
       throw refusal(spec, spec.hostPort + first + failed, (settled[failed] as PromiseRejectedResult).reason);
     }
     return new HostListener(open);
@@ -85,6 +96,16 @@ export class HostListener {
   close(): void {
     for (const each of this.open) each.close();
     this.open.length = 0;
+  }
+}
+
+/** Closes a descriptor if it is still that socket: Node closes some that it cannot listen at, and their number may be another's by now. */
+function closeStill(descriptor: Descriptor, before: Stats): void {
+  try {
+    const { dev, ino } = fstatSync(descriptor);
+    if (dev === before.dev && ino === before.ino) closeSync(descriptor);
+  } catch {
+    // EBADF: closed.
   }
 }
 

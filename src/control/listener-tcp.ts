@@ -16,13 +16,13 @@ export function listenTcp(from: Place, to: Endpoint, connections: { count: numbe
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
     if (connections.count >= MAX_CONNECTIONS) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     connections.count++;
     const container = connect({ ...to, allowHalfOpen: true, noDelay: true });
     sockets.add(client).add(container);
-    container.setTimeout(CONNECT_MILLIS, () => client.resetAndDestroy());
+    container.setTimeout(CONNECT_MILLIS, () => reset(client));
     container.once('connect', () => {
       container.setTimeout(0);
       client.pipe(container);
@@ -33,7 +33,7 @@ export function listenTcp(from: Place, to: Endpoint, connections: { count: numbe
       sockets.delete(socket);
       if (--open === 0) connections.count--;
       // Ended on both sides it closes by itself; else it was reset, or never connected.
-      if (!socket.readableEnded || !socket.writableFinished) other.resetAndDestroy();
+      if (!socket.readableEnded || !socket.writableFinished) reset(other);
     };
     // What went wrong shows as a reset at the other side.
     client.on('error', () => {});
@@ -51,9 +51,15 @@ export function listenTcp(from: Place, to: Endpoint, connections: { count: numbe
       resolve({
         close: () => {
           server.close();
-          for (const socket of sockets) socket.resetAndDestroy();
+          for (const socket of sockets) reset(socket);
         },
       });
     });
   });
+}
+
+/** `resetAndDestroy` of a socket that is connecting waits until it is connected or the kernel gives up, which is minutes. */
+function reset(socket: Socket): void {
+  if (socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }

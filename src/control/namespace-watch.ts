@@ -24,6 +24,7 @@ export class NamespaceWatch {
   private readonly serial: Serial;
   private timer: NodeJS.Timeout | undefined;
   private looking = false;
+  private closed = false;
 
   constructor(context: ControlContext, serial: Serial) {
     this.context = context;
@@ -35,9 +36,10 @@ export class NamespaceWatch {
     if (this.held().length > 0) this.timer ??= setInterval(() => this.look(), LOOK_MILLIS).unref();
   }
 
+  /** A look that waits for its turn ends there: after this, descriptors are closed and the record is not to change. */
   close(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
+    this.closed = true;
+    this.rest();
   }
 
   private held(): PortRecord[] {
@@ -48,6 +50,7 @@ export class NamespaceWatch {
     if (this.looking) return;
     this.looking = true;
     void this.serial.run(async () => {
+      if (this.closed) return;
       try {
         await this.collect();
       } catch (error) {
@@ -60,7 +63,7 @@ export class NamespaceWatch {
 
   private async collect(): Promise<void> {
     const held = this.held();
-    if (held.length === 0) this.close();
+    if (held.length === 0) this.rest();
     // Its engine has moved it elsewhere since.
     for (const port of held) if (port.identity === null) identityOfTap(this.context, port);
     const lost = held.filter((port) => !leadsThere(port));
@@ -69,6 +72,11 @@ export class NamespaceWatch {
     for (const port of lost) {
       if (!inhabited.has(port.identity as string)) await this.end(port);
     }
+  }
+
+  private rest(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
   }
 
   private async end(port: PortRecord): Promise<void> {

@@ -5,6 +5,9 @@
  *     host port gone                                                   made again: a bridge without it has no gateway
  *     interface gone                                                   removed
  *     interface down (a raw socket says ENETDOWN)                      kept as 'down'; looked at every second, added again once it is up
+ *     all there, yet not read (no descriptors left)                    the same
+ *
+ * The engine tells once: what cannot be done at the first attempt is tried again every second.
  */
 import { findLink } from '../netlink/link.js';
 import { closePort, detachPort, engineSettings, keepInterface } from './attach.js';
@@ -22,9 +25,11 @@ const POLL_MILLIS = 1000;
 export class PortWatch {
   private readonly context: ControlContext;
   private readonly serial: Serial;
-  /** Ports whose interface is down, by number. */
-  private readonly down = new Set<number>();
+  /** Ports that are looked at every second, each with why the last attempt failed; '' before there was one. */
+  private readonly down = new Map<PortRecord, string>();
   private timer: NodeJS.Timeout | undefined;
+  private looking = false;
+  private closed = false;
 
   constructor(context: ControlContext, serial: Serial) {
     this.context = context;
@@ -35,18 +40,19 @@ export class PortWatch {
   failed(number: number, errno: number): void {
     void this.serial.run(async () => {
       const found = this.context.ports.get(number);
-      if (found === undefined) return;
+      if (this.closed || found === undefined) return;
       const { bridge, port } = found;
       try {
         await this.decide(bridge, port, errno);
       } catch (error) {
-        const fields = { bridge: bridge.name, port: port.name, reason: reasonOf(error) };
-        this.context.log.error(fields, `cannot clean up after port ${port.name}`);
+        this.report(bridge, port, error, `cannot clean up after port ${port.name}`);
       }
     });
   }
 
+  /** What waits for its turn ends there: after this, descriptors are closed and the record is not to change. */
   close(): void {
+    this.closed = true;
     clearInterval(this.timer);
     this.down.clear();
   }
@@ -54,11 +60,11 @@ export class PortWatch {
   private async decide(bridge: BridgeRecord, port: PortRecord, errno: number): Promise<void> {
     const { log } = this.context;
     const fields = { bridge: bridge.name, port: port.name, interface: port.interface, netns: port.netns, errno };
+    // Whatever fails from here on.
+    this.wait(port);
     if (!this.isGone(port)) {
-      log.warn(fields, `port ${port.name}: its interface went down; waiting for it`);
-      port.state = 'down';
-      this.down.add(port.number);
-      this.timer ??= setInterval(() => this.poll(), POLL_MILLIS).unref();
+      const what = port.kind === 'packet' ? 'its interface went down; waiting for it' : 'it cannot be read; tried again';
+      log.warn(fields, `port ${port.name}: ${what}`);
     } else if (port.kind === 'host') {
       log.warn(fields, `the host port ${port.name} was removed by somebody: made again`);
       await this.remake(bridge);
@@ -66,8 +72,23 @@ export class PortWatch {
       const what = port.kind === 'tap' ? 'its namespace ended, or its interface was removed' : 'its interface is gone';
       log.warn(fields, `port ${port.name} removed: ${what}`);
       await detachPort(this.context, bridge, port);
+      this.down.delete(port);
       save(this.context);
     }
+  }
+
+  private wait(port: PortRecord): void {
+    port.state = 'down';
+    if (!this.down.has(port)) this.down.set(port, '');
+    this.timer ??= setInterval(() => this.poll(), POLL_MILLIS).unref();
+  }
+
+  /** What fails every second for the same reason is said once. */
+  private report(bridge: BridgeRecord, port: PortRecord, error: unknown, what: string): void {
+    const reason = reasonOf(error);
+    if (this.down.get(port) === reason) return;
+    if (this.down.has(port)) this.down.set(port, reason);
+    this.context.log.error({ bridge: bridge.name, port: port.name, reason }, what);
   }
 
   private isGone(port: PortRecord): boolean {
@@ -79,12 +100,12 @@ export class PortWatch {
     const { context } = this;
     await context.engine.call('remove-port', { port: bridge.host.number });
     await closePort(context, bridge.host);
-    bridge.host.state = 'down';
     newInterface(bridge.host);
     await allOrNothing(
       (error) => context.log.error({ reason: reasonOf(error) }, 'cannot undo'),
       (undo) => addHostPort(context, bridge, undo),
     );
+    this.down.delete(bridge.host);
     bridge.host.state = 'up';
     keepInterface(context, bridge.host);
     await restoreTables(context, bridge);
@@ -92,15 +113,16 @@ export class PortWatch {
   }
 
   private poll(): void {
+    if (this.looking) return;
+    this.looking = true;
     void this.serial.run(async () => {
-      for (const number of this.down) {
-        const found = this.context.ports.get(number);
-        if (found === undefined) {
-          this.down.delete(number);
-          continue;
-        }
-        await this.look(found.bridge, found.port);
+      if (this.closed) return;
+      for (const port of this.down.keys()) {
+        const found = this.context.ports.get(port.number);
+        if (found?.port === port) await this.look(found.bridge, port);
+        else this.down.delete(port);
       }
+      this.looking = false;
       if (this.down.size > 0) return;
       clearInterval(this.timer);
       this.timer = undefined;
@@ -112,20 +134,24 @@ export class PortWatch {
     const fields = { bridge: bridge.name, port: port.name };
     try {
       if (this.isGone(port)) {
-        this.down.delete(port.number);
-        await this.decide(bridge, port, 0);
+        if (port.kind !== 'host' || this.down.get(port) === '') await this.decide(bridge, port, 0);
+        else {
+          await this.remake(bridge);
+          context.log.info(fields, `the host port ${port.name} is there again`);
+        }
       } else if (port.kind !== 'packet' || findLink(context.netlink, port.index)?.up === true) {
         await context.engine.call('remove-port', { port: port.number });
         const settings = engineSettings(bridge, port);
         await context.engine.call('add-port', { port: port.number, settings, keepCounters: true });
-        this.down.delete(port.number);
+        this.down.delete(port);
         await restoreTables(context, bridge);
         await context.gateway.portAdded(bridge, port);
         port.state = 'up';
-        context.log.info(fields, `port ${port.name}: its interface is up again`);
+        const what = port.kind === 'packet' ? 'its interface is up again' : 'it is read again';
+        context.log.info(fields, `port ${port.name}: ${what}`);
       }
     } catch (error) {
-      context.log.error({ ...fields, reason: reasonOf(error) }, `cannot bring port ${port.name} back`);
+      this.report(bridge, port, error, `cannot bring port ${port.name} back`);
     }
   }
 }

@@ -1,4 +1,6 @@
 /** Ports of the host that lead to a container: asked for, reserved on the host, told to the engine, remembered. */
+
+import { MAX_PUBLISHES } from '../nat/publish-table.js';
 import { formatIpv4, isLoopbackIpv4, parseIpv4 } from '../wire/ipv4-address.js';
 import { bridgeOf, type ControlContext, portOf, withName } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
@@ -21,7 +23,7 @@ const RUNTIME_LOOKS = 15;
 
 export class Publishes {
   private readonly context: ControlContext;
-  private readonly numbers = new Numbers(MAX_PORTS);
+  private readonly numbers = new Numbers(MAX_PUBLISHES);
 
   constructor(context: ControlContext) {
     this.context = context;
@@ -40,7 +42,11 @@ export class Publishes {
    */
   async add(bridge: BridgeRecord, request: AddPublish, restoring: boolean, undo: Undo): Promise<PublishRecord> {
     const publish = this.check(bridge, request);
+    // The first step is undone last: by then the publish is forgotten.
+    undo.add(() => this.context.gateway.sendRules());
     publish.id = this.numbers.take();
+    if (publish.id < 0)
+      throw new ControlError('conflict', `there are ${MAX_PUBLISHES} publishes`, 'publish ports in a row as one range');
     undo.add(() => this.numbers.free(publish.id));
     try {
       publish.listener = await this.listen(publish);

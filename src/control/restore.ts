@@ -14,6 +14,7 @@ import { parseMac } from '../wire/mac-address.js';
 import { attachPort, keepInterface } from './attach.js';
 import { joinBridge, makeBridge } from './bridges.js';
 import { bridgeOf, type ControlContext, save } from './context.js';
+import { ControlError } from './control-error.js';
 import { defined } from './defined.js';
 import { aliasPrefix, interfaceAlias } from './interface-alias.js';
 import { reasonOf } from './log.js';
@@ -23,8 +24,8 @@ import type { SavedBridge, SavedPort, SavedPublish, SavedState } from './state-s
 import { restoreTables } from './tables.js';
 import type { Undo } from './undo.js';
 
-/** Errnos of a system that has no room at the moment. */
-const PASSING = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN', 'EBUSY', 'EINTR']);
+/** Errnos of a system that has no room at the moment, or gives us no rights. */
+const PASSING = new Set('EMFILE ENFILE ENOMEM ENOBUFS EAGAIN EBUSY EINTR ENOSPC EDQUOT EROFS EIO EPERM EACCES'.split(' '));
 
 /** Runs one change, wholly or not at all. */
 type Change = (attempt: (undo: Undo) => Promise<void>) => Promise<void>;
@@ -61,8 +62,7 @@ async function restoreBridges(context: ControlContext, change: Change, saved: Sa
     try {
       await change((undo) => restoreBridge(context, each, undo));
     } catch (error) {
-      // What passes (no memory, no descriptors) must not cost the containers their interfaces: the start fails, and a later one finds all of them.
-      if (error instanceof SystemError && PASSING.has(error.code)) throw error;
+      if (isOfEverything(context, error)) throw error;
       context.log.warn({ bridge: each.name, reason: reasonOf(error) }, `cannot restore bridge ${each.name}: dropped`);
       dropBridge(context, each);
       continue;
@@ -73,6 +73,17 @@ async function restoreBridges(context: ControlContext, change: Change, saved: Sa
     const fields = { bridge: each.name, ports: each.ports.length, millis: Math.round(performance.now() - began) };
     context.log.info(fields, `bridge ${each.name} restored`);
   }
+}
+
+/**
+ * Whether an error says nothing of the one bridge or port it came with: no memory, no descriptors, no room on the disk for the record, a dead engine, a
+ * guard the kernel refuses. That must not cost the containers their interfaces: the start fails, and a later one finds all of them.
+ */
+function isOfEverything({ engine }: ControlContext, error: unknown): boolean {
+  if (engine.alive === false) return true;
+  if (!(error instanceof ControlError)) return PASSING.has((error as NodeJS.ErrnoException).code ?? '');
+  // Of a file a port reads, an errno says something of this port.
+  return error.code === 'forbidden' || (error.cause instanceof SystemError && PASSING.has(error.cause.code));
 }
 
 function restoredInterfaces(bridges: readonly SavedBridge[]): Set<string> {
@@ -156,6 +167,7 @@ async function restorePort(context: ControlContext, change: Change, bridgeName: 
       context.log.debug({ bridge: bridgeName, port: name, netns: saved.netns, pid: saved.pid }, `port ${name} ${how}`);
     });
   } catch (error) {
+    if (isOfEverything(context, error)) throw error;
     context.portNumbers.free(number);
     if (saved.iface === null) collectInterface(context, bridgeName, saved);
     else context.changes.release(saved.iface);

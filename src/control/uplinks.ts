@@ -9,7 +9,8 @@
  *
  * Invariants: an uplink is open while a bridge wants it and the host has it; its interface is no port of a bridge. One that cannot be opened is
  * tried again at each change of the network and every 2 s; the reason is logged once. An uplink that was down is removed and added
- * again: the engine gives up on a socket whose interface went down, and its flows ended with that.
+ * again: the engine gives up on a socket whose interface went down, and its flows ended with that. One that the engine refuses to change is closed and
+ * opened anew: what the engine has of it is not known any more.
  * Numbers are recorded and come back with the interface after a crash, because flows on disk refer to them. An uplink that an earlier daemon left guarded
  * keeps that guard until all of the record is there: only then the new map has all flows and publishes, and nothing of them reaches the host's stack.
  * Limit: 16.
@@ -122,7 +123,7 @@ export class Uplinks {
     return new Map([...this.open.values()].map(({ index, number }) => [index, number]));
   }
 
-  /** Brings what is open in line with what is wanted and what there is. Never throws for one that cannot be opened. */
+  /** Brings what is open in line with what is wanted and what there is. Never throws for one that cannot be opened or changed. */
   async follow(network: Network, wanted: ReadonlySet<string>): Promise<void> {
     for (const name of this.problems.keys()) if (!wanted.has(name)) this.problems.delete(name);
     for (const uplink of [...this.open.values()]) {
@@ -132,7 +133,7 @@ export class Uplinks {
         const why = wanted.has(uplink.name) ? 'its interface is gone' : 'no bridge needs it';
         this.context.log.info({ uplink: uplink.name }, `uplink ${uplink.name} closed: ${why}`);
       } else {
-        await this.change(uplink, link, network);
+        await this.tryToChange(uplink, link, network);
       }
     }
     for (const name of wanted) {
@@ -251,6 +252,16 @@ export class Uplinks {
     }
   }
 
+  /** One that cannot be changed is closed; `follow` opens it anew, at once or with the next look. */
+  private async tryToChange(uplink: Uplink, link: Link, network: Network): Promise<void> {
+    try {
+      await this.change(uplink, link, network);
+    } catch (error) {
+      await this.close(uplink);
+      this.report(uplink.name, error);
+    }
+  }
+
   private async change(uplink: Uplink, link: Link, network: Network): Promise<void> {
     const { context } = this;
     const was = { ...uplink };
@@ -280,18 +291,24 @@ export class Uplinks {
     else context.log.info(fields, `uplink ${uplink.name} changed`);
   }
 
+  /** Never throws: an engine or a kernel that refuses a step keeps nobody from the others. */
   private async close(uplink: Uplink): Promise<void> {
     const { context } = this;
-    this.open.delete(uplink.name);
+    const { name, number } = uplink;
+    this.open.delete(name);
     this.inherited.delete(uplink);
-    try {
-      await context.engine.call('remove-uplink', { uplink: uplink.number });
-    } finally {
-      this.guard().release(uplink.name);
-      context.binding.closeDescriptor(uplink.descriptor);
-      this.numbers.free(uplink.number);
-      context.portNumbers.free(uplink.port);
+    const steps = [() => context.engine.call('remove-uplink', { uplink: number }), () => this.guard().release(name)];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        const reason = reasonOf(error);
+        context.log.error({ uplink: name, reason }, `uplink ${name} is closed, but something of it may be left: ${reason}`);
+      }
     }
+    context.binding.closeDescriptor(uplink.descriptor);
+    this.numbers.free(number);
+    context.portNumbers.free(uplink.port);
   }
 }
 

@@ -118,7 +118,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     await docker?.close().catch((error) => log.error({ reason: reasonOf(error) }, "cannot end Docker's driver"));
     // A start that fails, by a mistake in the configuration, must not take from containers what a crash had left them.
     const keep = onStop === 'keep' || (!started && store?.inherited === true);
-    await control?.close({ engineFailed: status === 1, keep }).catch((error) => {
+    await control?.close({ keep }).catch((error) => {
       log.error({ reason: reasonOf(error) }, 'cannot clean up');
       status = 1;
     });

@@ -35,7 +35,7 @@ import {
   MAX_THREADS,
 } from './protocol.js';
 import { Rates } from './rates.js';
-import { Distribution, type Order } from './scope.js';
+import { answerOf, Distribution, type Order } from './scope.js';
 
 export interface EngineGroupOptions extends Omit<EngineThreadOptions, 'place' | 'loop'> {
   /** Default 1. */
@@ -97,6 +97,11 @@ export class EngineGroup {
     return new EngineGroup(members, maxPorts);
   }
 
+  /** Whether all threads run: with one of them dead no call is answered. */
+  get alive(): boolean {
+    return this.members.every(({ alive }) => alive);
+  }
+
   /** Carried out by every thread it concerns when this resolves. @throws Error with the engine's reason when it refuses */
   call<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
     if (this.members.length === 1) return this.members[0].call(name, args);
@@ -131,19 +136,18 @@ export class EngineGroup {
   private async distribute<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
     // What the threads said of the port before is known: they answer behind it.
     if (name === 'add-port' || name === 'add-uplink') this.failedPorts.delete((args as { port: number }).port);
-    let answer: unknown = null;
+    const answers: CommandAnswer<Name>[] = [];
     const done: Order[] = [];
     for (const order of this.distribution.orders(name, args)) {
       try {
-        const own = await this.members[order.thread].call(order.name, order.args);
-        if (order.thread === 0) answer = own;
+        answers[order.thread] = (await this.members[order.thread].call(order.name, order.args)) as CommandAnswer<Name>;
         done.push(order);
       } catch (error) {
         await this.undo(done);
         throw error;
       }
     }
-    return answer as CommandAnswer<Name>;
+    return answerOf(name, answers);
   }
 
   /** A port that one thread cannot have, no thread has. Other commands are refused by all or none: they ask for nothing of the kernel. */

@@ -114,6 +114,11 @@ export class EngineThread {
     return thread;
   }
 
+  /** False from before the calls under way are rejected. */
+  get alive(): boolean {
+    return this.waker >= 0;
+  }
+
   /** @throws Error with the engine's reason when it refuses */
   call<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
     if (this.waker < 0) {

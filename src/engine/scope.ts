@@ -5,13 +5,13 @@
  *     keeper first   the keeper, then the others: if it refuses, nobody else has heard of it
  *     keeper last    the others, then the keeper: it forgets a port when nobody can learn there any more
  *
- * The answer is the keeper's. A port's frames are on their way through one thread while another does not know the port yet, or any more:
+ * The answer is the keeper's; of `release`, what any of them refused. A port's frames are on their way through one thread while another does not know the port yet, or any more:
  * what it sends there meanwhile is dropped, counted as `tx_port_down`.
  */
 
 import { SharedFdb } from '../bridge/shared-fdb.js';
 import { allocateBridge } from '../bridge/sharing.js';
-import type { CommandArguments, CommandName, Commands } from './protocol.js';
+import type { CommandAnswer, CommandArguments, CommandName, Commands } from './protocol.js';
 
 export type Scope = 'keeper' | 'keeper first' | 'keeper last';
 
@@ -60,6 +60,20 @@ export interface Order<Name extends CommandName = CommandName> {
   thread: number;
   name: Name;
   args: CommandArguments<Name>;
+}
+
+/**
+ * What the main thread is answered.
+ * @param answers by thread
+ */
+export function answerOf<Name extends CommandName>(name: Name, answers: readonly CommandAnswer<Name>[]): CommandAnswer<Name> {
+  if (name !== 'release') return answers[0];
+  // Each thread reads its own queue: what the keeper has, another may have been refused.
+  const failed = new Map<number, { port: number; errno: number }>();
+  for (const each of (answers as CommandAnswer<'release'>[]).flatMap((answer) => answer.failed)) {
+    if (!failed.has(each.port)) failed.set(each.port, each);
+  }
+  return { failed: [...failed.values()] } as CommandAnswer<Name>;
 }
 
 /** Turns each command into what the threads are told, one after the other. Allots the memory they share. */

@@ -57,7 +57,7 @@ export interface PublishTableOptions {
   portLimit?: number;
 }
 
-const LIMIT = 4096;
+export const MAX_PUBLISHES = 4096;
 const CHAIN_MAX = 32;
 
 export class PublishTable {
@@ -90,7 +90,7 @@ export class PublishTable {
   private high = 0;
 
   constructor(options: PublishTableOptions = {}) {
-    const limit = options.limit ?? LIMIT;
+    const limit = options.limit ?? MAX_PUBLISHES;
     this.limit = limit;
     this.portLimit = options.portLimit ?? 2 * PORTS;
     this.nodePublish = new Int32Array(this.portLimit);

@@ -57,15 +57,19 @@ export class CaptureFile {
 
   /**
    * Makes the file and starts to write.
-   * @throws Error of the file system; also for a pipe, whose reader decides when opening and writing it ends
+   * @throws Error of the file system; EEXIST for a file that is there, or a link: whoever put it there shall not choose what is overwritten
    */
   static async open(options: CaptureFileOptions): Promise<CaptureFile> {
     const existing = await stat(options.path).catch(() => null);
     if (existing?.isFIFO() || existing?.isSocket()) {
       throw new Error(`${options.path} is a pipe or socket: a capture port writes to a file`);
     }
-    const ring = FrameRing.allocate(options.ringBytes ?? 4 << 20);
-    return new CaptureFile(options, ring, await open(options.path, 'w', 0o600));
+    return CaptureFile.onto(await open(options.path, 'wx', 0o600), options);
+  }
+
+  /** Starts to write to a file that is open, and closes it at the end. */
+  static onto(file: FileHandle, options: CaptureFileOptions): CaptureFile {
+    return new CaptureFile(options, FrameRing.allocate(options.ringBytes ?? 4 << 20), file);
   }
 
   private constructor(options: CaptureFileOptions, ring: SharedArrayBuffer, file: FileHandle) {

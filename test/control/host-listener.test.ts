@@ -1,7 +1,11 @@
 /** The listener of a publish, with a server on the loopback in the container's place. */
+import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HostListener, type ListenerSpec } from '../../src/control/host-listener.js';
 import { UdpSessions } from '../../src/control/listener-udp.js';
@@ -172,5 +176,50 @@ describe('UDP', () => {
   test('a port that is taken', async () => {
     const { port } = await bound();
     await expect(open({ protocol: 'udp', hostPort: port, port: 53 })).rejects.toThrow(`port ${port}/udp of the host is taken by`);
+  });
+});
+
+describe('sockets of others that cannot be listened at', () => {
+  /** Of a file, which is no socket. */
+  function openFile(): { path: string; descriptor: () => number } {
+    const folder = mkdtempSync(join(tmpdir(), 'tapbridge-listener-'));
+    ends.push(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'file');
+    return { path, descriptor: () => openSync(path, 'w') };
+  }
+
+  function countOpen(path: string): number {
+    const targets = readdirSync('/proc/self/fd').map((descriptor) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${descriptor}`);
+      } catch {
+        return '';
+      }
+    });
+    return targets.filter((target) => target === path).length;
+  }
+
+  test.each(['tcp', 'udp'] as const)('%s: all of them are closed, those of later batches, too', async (protocol) => {
+    const { path, descriptor } = openFile();
+    const sockets = Array.from({ length: 300 }, descriptor);
+    expect(countOpen(path)).toBe(300);
+    const spec = { protocol, hostAddress: LOOPBACK, hostPort: 18_000, count: 300, address: LOOPBACK, port: 80 };
+    await expect(HostListener.adopt(spec, sockets)).rejects.toThrow('cannot listen at 127.0.0.1:18000');
+    expect(countOpen(path)).toBe(0);
+  });
+
+  test('one that Node closed is not closed again: its number is another file by then', async () => {
+    const { path } = openFile();
+    execFileSync('mkfifo', [path]);
+    // Node takes it for something to listen at, and finds out when it listens.
+    const socket = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    const spec = { protocol: 'tcp', hostAddress: LOOPBACK, hostPort: 18_000, count: 1, address: LOOPBACK, port: 80 } as const;
+    const refused = HostListener.adopt(spec, [socket]);
+    const others: number[] = [];
+    ends.push(() => others.forEach(closeSync));
+    while (!others.includes(socket) && others.length < 1000) others.push(openSync('/dev/null', 'r'));
+    expect(others).toContain(socket);
+    await expect(refused).rejects.toThrow('cannot listen');
+    expect(fstatSync(socket).isCharacterDevice()).toBe(true);
   });
 });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -114,7 +115,8 @@ describe('capture port', () => {
 
   test('a disk without space: the capture stops, later frames are lost and counted, nothing throws', async () => {
     const path = '/dev/full';
-    const file = await CaptureFile.open({ path, format: 'pcap', name: 'web', epochMicros: EPOCH, ringBytes: 4096 });
+    const options = { path, format: 'pcap', name: 'web', epochMicros: EPOCH, ringBytes: 4096 } as const;
+    const file = CaptureFile.onto(await open(path, 'w'), options);
     const capture = {
       file,
       port: new CapturePort(file.ring, new ManualClock()),
@@ -155,20 +157,22 @@ describe('capture port', () => {
     expect(frames.every((frame, number) => Buffer.from(frame.bytes).readUInt32BE(0) === number)).toBe(true);
   });
 
-  test('the file is private, made anew, and not a pipe', async () => {
+  test('the file is private and new: nothing that is there is written over, nor what a link leads to', async () => {
     const capture = await openCapture('mode.pcap', 'pcap');
     deliver(capture, [numbered(1)]);
     await capture.file.close();
     expect(statSync(capture.path).mode & 0o777).toBe(0o600);
-    const again = await openCapture('mode.pcap', 'pcap');
-    await again.file.close();
-    expect(await framesOf(capture.path)).toEqual([]);
+    await expect(openCapture('mode.pcap', 'pcap')).rejects.toMatchObject({ code: 'EEXIST' });
+    expect(await framesOf(capture.path)).toHaveLength(1);
+    symlinkSync(join(directory, 'planted'), join(directory, 'link.pcap'));
+    await expect(openCapture('link.pcap', 'pcap')).rejects.toMatchObject({ code: 'EEXIST' });
+    expect(existsSync(join(directory, 'planted'))).toBe(false);
 
     const options = { format: 'pcap', name: 'web', epochMicros: EPOCH } as const;
     execFileSync('mkfifo', [join(directory, 'pipe')]);
     await expect(CaptureFile.open({ ...options, path: join(directory, 'pipe') })).rejects.toThrow(/is a pipe or socket/);
     await expect(CaptureFile.open({ ...options, path: join(directory, 'no', 'such') })).rejects.toMatchObject({ code: 'ENOENT' });
-    await expect(CaptureFile.open({ ...options, path: directory })).rejects.toMatchObject({ code: 'EISDIR' });
+    await expect(CaptureFile.open({ ...options, path: directory })).rejects.toMatchObject({ code: 'EEXIST' });
     expect(existsSync(join(directory, 'no'))).toBe(false);
   });
 });

@@ -1,0 +1,151 @@
+/** A start that fails over what has nothing to do with the one bridge or port it happened at: the containers keep their interfaces, the next start has all of it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Control } from '../../src/control/control.js';
+import { SILENT } from '../../src/control/log.js';
+import { StateStore } from '../../src/control/state-store.js';
+import type { CommandAnswer, CommandArguments, CommandName } from '../../src/engine/protocol.js';
+import type { Binding } from '../../src/native/binding.js';
+import { check } from '../../src/native/system-error.js';
+import { addAddress } from '../../src/netlink/address.js';
+import { createVeth, getLink, listLinks, setLink } from '../../src/netlink/link.js';
+import { Netlink } from '../../src/netlink/netlink.js';
+import { Netns } from '../../src/netlink/netns.js';
+import { describeSystem } from '../helpers/requirements.js';
+import { binding } from '../native/lab.js';
+import { FakeEngine } from './fake-engine.js';
+
+const EMFILE = -24;
+const ENODEV = -19;
+const PUBLISHED = 8080;
+const UPLINK = 'up0';
+
+/** Dies when the second container is added, behind both host ports and the first one. */
+class DyingEngine extends FakeEngine {
+  alive = true;
+  private added = 0;
+
+  override async call<Name extends CommandName>(name: Name, args: CommandArguments<Name>): Promise<CommandAnswer<Name>> {
+    if (name === 'add-port' && ++this.added === 4) this.alive = false;
+    if (!this.alive) throw new Error('the engine thread ended by itself');
+    return super.call(name, args);
+  }
+}
+
+describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
+  let home: number;
+  let here: Netns;
+  let there: Netns;
+  let inside: Netlink;
+  let folder: string;
+  let interfaces: number[];
+
+  beforeEach(async () => {
+    home = check(binding.openNetns('/proc/thread-self/ns/net'), 'openNetns', 'home');
+    folder = mkdtempSync(join(tmpdir(), 'tapbridge-failed-'));
+    here = Netns.create(binding, null);
+    there = Netns.create(binding, null);
+    check(binding.enterNetns(here.descriptor), 'enterNetns', 'here');
+    inside = Netlink.open(binding, there.descriptor);
+    outside();
+    const store = StateStore.open(folder);
+    const control = await start(store);
+    for (const [bridge, port, ifname] of [
+      ['tb0', 'web', 'eth0'],
+      ['tb1', 'db', 'eth1'],
+    ]) {
+      const routed = { subnet: '10.88.0.0/24', uplink: UPLINK };
+      await control.createBridge({ name: bridge, ...(bridge === 'tb0' ? routed : { uplink: 'none' }) });
+      const ip = bridge === 'tb0' ? { ip: '10.88.0.5' } : {};
+      await control.attach(bridge, { port, netns: `/proc/${process.pid}/fd/${there.descriptor}`, ifname, ...ip });
+    }
+    await control.publish('tb0', { protocol: 'tcp', hostPort: PUBLISHED, port: 80, portName: 'web' });
+    interfaces = indices();
+    await control.close({ keep: true });
+    store.close();
+  });
+  afterEach(() => {
+    inside.close();
+    check(binding.enterNetns(home), 'enterNetns', 'home');
+    binding.closeDescriptor(home);
+    here.close();
+    there.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  function outside(): void {
+    const netlink = Netlink.open(binding);
+    createVeth(netlink, { name: UPLINK }, { name: 'far' });
+    for (const name of [UPLINK, 'far']) setLink(netlink, getLink(netlink, name).index, { up: true });
+    addAddress(netlink, getLink(netlink, UPLINK).index, '192.0.2.2', 24);
+    netlink.close();
+  }
+
+  const indices = () => listLinks(inside).map(({ index }) => index);
+
+  function start(store: StateStore, options: { engine?: FakeEngine; binding?: Binding } = {}): Promise<Control> {
+    return Control.start({ binding, engine: new FakeEngine(), store, log: SILENT, ...options });
+  }
+
+  /** An addon that cannot open eth1. */
+  function refusing(result: number): Binding {
+    return new Proxy(binding, {
+      get: (target, name: keyof Binding) =>
+        name === 'openTap'
+          ? (...args: Parameters<Binding['openTap']>) => (args[0].name === 'eth1' ? result : target.openTap(...args))
+          : target[name],
+    });
+  }
+
+  /** Nothing of the failed start is in the way: not of its own port, not of the next start. */
+  async function nothingLost(): Promise<void> {
+    expect(indices()).toEqual(interfaces);
+    const server = createServer();
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(PUBLISHED, '0.0.0.0', resolve));
+    await new Promise((resolve) => server.close(resolve));
+    const store = StateStore.open(folder);
+    const control = await start(store);
+    expect(control.listPorts('tb0').map(({ name }) => name)).toEqual(['tb0', 'web']);
+    expect(control.listPorts('tb1').map(({ name }) => name)).toEqual(['tb1', 'db']);
+    expect(control.listPublishes('tb0')).toMatchObject([{ hostPort: PUBLISHED }]);
+    expect(indices()).toEqual(interfaces);
+    await control.close();
+    store.close();
+  }
+
+  test('no descriptors at the second of two bridges', async () => {
+    const store = StateStore.open(folder);
+    await expect(start(store, { binding: refusing(EMFILE) })).rejects.toMatchObject({ code: 'EMFILE' });
+    store.close();
+    await nothingLost();
+  });
+
+  test('the engine dies meanwhile', async () => {
+    const store = StateStore.open(folder);
+    await expect(start(store, { engine: new DyingEngine() })).rejects.toThrow('ended by itself');
+    store.close();
+    await nothingLost();
+  });
+
+  test('no room on the disk for the record', async () => {
+    const store = StateStore.open(folder);
+    store.save = () => {
+      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    };
+    await expect(start(store)).rejects.toMatchObject({ code: 'ENOSPC' });
+    store.close();
+    await nothingLost();
+  });
+
+  test('but an interface that is not to be had again costs its port only', async () => {
+    const store = StateStore.open(folder);
+    const control = await start(store, { binding: refusing(ENODEV) });
+    expect(control.listPorts('tb1').map(({ name }) => name)).toEqual(['tb1']);
+    expect(control.listPorts('tb0').map(({ name }) => name)).toEqual(['tb0', 'web']);
+    await control.close();
+    store.close();
+  });
+});
