@@ -73,7 +73,7 @@ const pool = z.strictObject({
   leases: z.array(addressText),
   /** The address given last: the next one is looked for behind it. */
   last: addressText.nullable(),
-  /** Seconds since 1970. */
+  /** Seconds since 1970 of the RequestPool that was answered last. */
   since: z.number(),
 });
 const DOCKER_RECORD = z.strictObject({

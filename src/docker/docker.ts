@@ -65,14 +65,15 @@ export class Docker {
     const used = () => hostSubnets(this.netlink);
     this.ipam = new IpamDriver({ control, record, used, now, ...(options.pools && { defaultPools: options.pools }) });
     this.plugin = new PluginServer({ methods: pluginMethods(this.network, this.ipam), log });
-    // From now on a bridge without record is one that was interrupted, not one whose record was lost.
-    if (record.isNew) record.save();
   }
 
   /** Makes what is missing and ends what is gone; calls are answered once somebody listens with `server`. @throws the system's error */
   static async start(options: DockerOptions): Promise<Docker> {
     const docker = new Docker(options);
     await docker.collector.restore();
+    // From now on a bridge without record is one that was interrupted, not one whose record was lost. Not before: killed between the two, the daemon would
+    // take all networks for interrupted ones.
+    if (docker.record.isNew) docker.record.save();
     docker.timer = setInterval(() => docker.collect(), COLLECT_MILLIS).unref();
     return docker;
   }

@@ -47,7 +47,7 @@ const GATEWAY_TYPE = 'com.docker.network.gateway';
 const MAX_POOLS = 512;
 /** What a bridge can have (control/address-pool.ts), and what is of use of IPv6. */
 const PREFIXES = { 32: { min: 8, max: 30 }, 128: { min: 16, max: 126 } } as const;
-/** A pool whose network never came, because a connection broke on the way. */
+/** A pool whose network never came, because a connection broke on the way or dockerd was killed. */
 const FORGOTTEN_SECONDS = 600;
 
 export class IpamDriver {
@@ -69,7 +69,7 @@ export class IpamDriver {
 
   /** dockerd has started: it may ask again for what it has. */
   beginReplay(): void {
-    for (const pool of this.pools.values()) pool.beginReplay();
+    for (const pool of this.pools.values()) pool.beginReplay(this.now());
   }
 
   capabilities(): object {
@@ -90,10 +90,18 @@ export class IpamDriver {
     }
     const subnet = request.Pool === '' ? this.choose(request.V6) : poolSubnet(request.Pool, request.V6);
     const id = `${LOCAL}/${subnet}`;
-    const known = this.pools.get(id);
-    if (known?.confirm() === true) return answer(known);
-    this.refuseOverlap(subnet, request.Pool !== '');
     const range = request.SubPool === '' ? null : rangeOf(request.SubPool, subnet);
+    const known = this.pools.get(id);
+    const unconfirm = known?.confirm(range, this.now());
+    if (known !== undefined && unconfirm !== undefined) {
+      undo.add(() => {
+        unconfirm();
+        this.record.save();
+      });
+      this.record.save();
+      return answer(known);
+    }
+    this.refuseOverlap(subnet, request.Pool !== '');
     const made = { id, subnet: String(subnet), range, leases: [], last: null, since: this.now() };
     this.record.pools.set(id, made);
     const pool = new LeasePool(made);
@@ -116,8 +124,8 @@ export class IpamDriver {
       const what = `tapbridge has no pool ${PoolID}: its record was lost`;
       throw new ControlError('not-found', what, 'restart dockerd, which tells it again');
     }
-    const taken = this.takenBeside(pool.subnet);
     const isGateway = Options?.['RequestAddressType'] === GATEWAY_TYPE;
+    const taken = this.takenBeside(pool.subnet, isGateway && Address === '');
     const before = pool.leases;
     const cidr = pool.request(Address, isGateway, taken);
     if (pool.leases > before) undo.add(() => this.giveBack(pool, cidr.slice(0, cidr.indexOf('/'))));
@@ -132,10 +140,11 @@ export class IpamDriver {
     return {};
   }
 
-  /** Forgets pools nobody ever took an address of. */
+  /** Forgets pools nobody ever took an address of, and those dockerd did not name again after its start. */
   collect(): void {
-    for (const pool of [...this.pools.values()]) {
-      if (pool.leases === 0 && this.now() - pool.since > FORGOTTEN_SECONDS && !this.isInUse(pool.subnet)) this.drop(pool.id);
+    for (const { id, subnet, unclaimedSince } of [...this.pools.values()]) {
+      if (unclaimedSince === null || this.now() - unclaimedSince <= FORGOTTEN_SECONDS) continue;
+      if (!this.isInUse(subnet)) this.drop(id);
     }
   }
 
@@ -150,14 +159,26 @@ export class IpamDriver {
     this.record.save();
   }
 
-  /** Ports of other makers than Docker may have addresses of the subnet: those a person attached. */
-  private takenBeside(subnet: Subnet): (address: string) => string | null {
-    const bridge = this.control.listBridges().find((each) => each.subnet === String(subnet));
-    if (bridge === undefined) return () => null;
+  /**
+   * Ports of other makers than Docker may have addresses of the subnet: those a person attached.
+   * @param isForGateway Docker's own count, too: a lease that dockerd has not asked for again may be of a container that runs
+   */
+  private takenBeside(subnet: Subnet, isForGateway: boolean): (address: string) => string | null {
     const owners = new Map<string, string>();
-    for (const { name, ip, container, kind } of this.control.listPorts(bridge.name)) {
-      if (kind === 'host' || ip === null || container?.engine === 'docker') continue;
-      owners.set(ip.slice(0, ip.indexOf('/')), `port ${name} of bridge ${bridge.name}`);
+    const add = (cidr: string | null, owner: string) => {
+      if (cidr !== null) owners.set(cidr.slice(0, cidr.indexOf('/')), owner);
+    };
+    const text = String(subnet);
+    const bridge = this.control.listBridges().find((each) => each.subnet === text)?.name;
+    for (const { name, ip, container, kind } of bridge === undefined ? [] : this.control.listPorts(bridge)) {
+      if (kind !== 'host' && container?.engine !== 'docker') add(ip, `port ${name} of bridge ${bridge}`);
+    }
+    for (const { subnets, endpoints } of isForGateway ? this.record.networks.values() : []) {
+      if (!subnets.includes(text)) continue;
+      for (const { port, ip, ip6 } of endpoints.values()) {
+        add(ip, `port ${port} of Docker's`);
+        add(ip6, `port ${port} of Docker's`);
+      }
     }
     return (address) => owners.get(address) ?? null;
   }
@@ -196,10 +217,12 @@ export class IpamDriver {
     throw new ControlError('conflict', `the subnet ${subnet} overlaps ${host.subnet} of ${host.by}`, hint);
   }
 
-  /** A network may have no gateway in it, and no container yet. */
+  /** A network may have no gateway in it, and no container yet; dockerd may have started while nobody answered it here. */
   private isInUse(subnet: Subnet): boolean {
     if ([...this.record.networks.values()].some(({ subnets }) => subnets.includes(String(subnet)))) return true;
-    return this.bridgeSubnets().some((each) => each.subnet.overlaps(subnet));
+    if (this.bridgeSubnets().some((each) => each.subnet.overlaps(subnet))) return true;
+    // Of a network that another driver made with addresses from here, the host has an interface.
+    return this.used().some((each) => !each.isRoute && each.subnet.overlaps(subnet));
   }
 
   private bridgeSubnets(): { subnet: Subnet; isDocker: boolean }[] {

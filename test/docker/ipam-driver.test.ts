@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkDefaultPools } from '../../src/docker/ipam-driver.js';
 import { Subnet } from '../../src/docker/subnet.js';
-import { BRIDGE, createNetwork, PluginWorld } from './plugin-world.js';
+import { BRIDGE, createEndpoint, createNetwork, PluginWorld } from './plugin-world.js';
 
 let world: PluginWorld;
 beforeEach(async () => {
@@ -186,6 +186,47 @@ describe('starts', () => {
     expect(world.place.saved.pools).toEqual([]);
   });
 
+  test('of dockerd, with live-restore: a pool it names again stays, with leases of containers that run', async () => {
+    await world.ask('Plugin.Activate');
+    await requestPool();
+    await address('10.70.0.1', GATEWAY);
+    await address('10.70.0.2');
+    world.seconds += 1_000_000;
+    world.ipamDriver.collect();
+    expect(world.place.saved.pools).toMatchObject([{ id: PoolID, leases: ['10.70.0.1', '10.70.0.2'] }]);
+    expect(await address()).toMatchObject({ Address: '10.70.0.3/24' });
+  });
+
+  test('of dockerd, while nobody answered here: what was not named again stays when a network or the host has it', async () => {
+    const IPv4Data = [{ AddressSpace: 'tblocal', Pool: '10.70.0.0/24', Gateway: '10.70.0.1/24' }];
+    await world.network('CreateNetwork', createNetwork({ IPv4Data }));
+    for (const Pool of ['10.71.0.0/24', '10.72.0.0/24']) {
+      await requestPool({ Pool });
+      await world.ipam('RequestAddress', { PoolID: `tblocal/${Pool}`, Address: '', Options: GATEWAY });
+    }
+    world.used = [
+      { subnet: Subnet.parse('10.71.0.1/24'), by: 'interface br-d0effb097b11', isRoute: false },
+      { subnet: Subnet.parse('10.72.0.0/16'), by: 'a route of the host', isRoute: true },
+    ];
+    await world.ask('Plugin.Activate');
+    world.seconds += 601;
+    world.ipamDriver.collect();
+    expect(world.place.saved.pools.map(({ subnet }) => subnet)).toEqual(['10.70.0.0/24', '10.71.0.0/24']);
+    expect(await address()).toMatchObject({ Address: '10.70.0.3/24' });
+  });
+
+  test('of dockerd: a network that has no gateway does not get one that a container has', async () => {
+    const IPv4Data = [{ AddressSpace: 'tblocal', Pool: '10.70.0.0/24' }];
+    const generic = { 'com.docker.network.bridge.gateway_mode_ipv4': 'isolated' };
+    const Options = { 'com.docker.network.internal': true, 'com.docker.network.generic': generic };
+    await world.network('CreateNetwork', createNetwork({ Options, IPv4Data }));
+    await world.network('CreateEndpoint', createEndpoint({ Interface: { Address: '10.70.0.1/24' } }));
+    await world.ask('Plugin.Activate');
+    await requestPool();
+    expect(await address('', GATEWAY)).toMatchObject({ Address: '10.70.0.3/24' });
+    expect(await address('10.70.0.1')).toMatchObject({ Address: '10.70.0.1/24' });
+  });
+
   test('of the daemon: leases are as they were', async () => {
     await world.stop();
     await world.start();
@@ -203,6 +244,56 @@ describe('starts', () => {
     await world.ask('Plugin.Activate');
     expect(await requestPool()).toMatchObject({ PoolID });
     expect(await address('10.70.0.2')).toMatchObject({ Address: '10.70.0.2/24' });
+  });
+});
+
+describe('network create, interrupted by the end of dockerd', () => {
+  beforeEach(async () => {
+    await world.ask('Plugin.Activate');
+    await requestPool();
+    expect(await address('', GATEWAY)).toMatchObject({ Address: '10.70.0.1/24' });
+    world.seconds += 100_000;
+    await world.ask('Plugin.Activate');
+  });
+
+  test('its pool is forgotten ten minutes after dockerd started', async () => {
+    world.seconds += 600;
+    world.ipamDriver.collect();
+    expect(world.place.saved.pools.length).toBe(1);
+    world.seconds += 1;
+    world.ipamDriver.collect();
+    expect(world.place.saved.pools).toEqual([]);
+    await expect(address()).rejects.toThrow('tapbridge has no pool');
+  });
+
+  test('once more: the pool has its own range and gateway, and stays', async () => {
+    expect(await requestPool({ SubPool: '10.70.0.128/25' })).toMatchObject({ PoolID });
+    expect(await address('', GATEWAY)).toMatchObject({ Address: '10.70.0.1/24' });
+    expect(await address()).toMatchObject({ Address: '10.70.0.128/24' });
+    world.seconds += 601;
+    world.ipamDriver.collect();
+    await world.stop();
+    await world.start();
+    expect(await address()).toMatchObject({ Address: '10.70.0.129/24' });
+  });
+
+  test('once more, and nobody gets the answer: as if it had not been asked', async () => {
+    const { pools } = world.place.saved;
+    world.place.full = true;
+    await expect(requestPool({ SubPool: '10.70.0.128/25' })).rejects.toThrow('no space left');
+    world.place.full = false;
+    await expect(requestPool({ SubPool: '10.72.0.0/25' })).rejects.toThrow('lies outside of 10.70.0.0/24');
+    expect(world.place.saved.pools).toEqual(pools);
+    await requestPool();
+    expect(await address()).toMatchObject({ Address: '10.70.0.2/24' });
+  });
+
+  test('before its gateway: a pool that is asked for once more has its time again', async () => {
+    await world.ipam('ReleaseAddress', { PoolID, Address: '10.70.0.1' });
+    await world.ask('Plugin.Activate');
+    await requestPool();
+    world.ipamDriver.collect();
+    expect(await address('', GATEWAY)).toMatchObject({ Address: '10.70.0.1/24' });
   });
 });
 

@@ -114,10 +114,10 @@ describe('replay', () => {
     const { saved, pool } = made('10.1.0.0/24');
     pool.request('10.1.0.1', true, nobody);
     pool.request('', false, nobody);
-    expect(pool.confirm()).toBe(false);
-    pool.beginReplay();
-    expect(pool.confirm()).toBe(true);
-    expect(pool.confirm()).toBe(false);
+    expect(pool.confirm(null, 0)).toBeUndefined();
+    pool.beginReplay(0);
+    expect(pool.confirm(null, 0)).toBeDefined();
+    expect(pool.confirm(null, 0)).toBeUndefined();
     expect(pool.request('10.1.0.1', true, nobody)).toBe('10.1.0.1/24');
     expect(pool.request('10.1.0.2', false, nobody)).toBe('10.1.0.2/24');
     expect(() => pool.request('10.1.0.2', false, nobody)).toThrow('taken');
@@ -127,15 +127,60 @@ describe('replay', () => {
   test('nobody else gets what was not asked for again', () => {
     const { pool } = made('10.1.0.0/24');
     pool.request('', false, nobody);
-    pool.beginReplay();
+    pool.beginReplay(0);
     expect(pool.request('', false, nobody)).toBe('10.1.0.2/24');
+  });
+
+  test('a gateway nobody names is the first address again, once, and not what somebody has', () => {
+    const { saved, pool } = made('10.1.0.0/24');
+    pool.request('', true, nobody);
+    pool.beginReplay(0);
+    expect(pool.request('', true, (address) => (address === '10.1.0.1' ? 'a container' : null))).toBe('10.1.0.2/24');
+    expect(pool.request('', true, nobody)).toBe('10.1.0.1/24');
+    expect(pool.request('', true, nobody)).toBe('10.1.0.3/24');
+    expect(saved.leases).toEqual(['10.1.0.1', '10.1.0.2', '10.1.0.3']);
+  });
+
+  test('the range is as asked for then; undone, all is as it was, to be asked for again', () => {
+    const { saved, pool } = made('10.1.0.0/24');
+    pool.request('', true, nobody);
+    pool.beginReplay(50);
+    const before = structuredClone(saved);
+    pool.confirm('10.1.0.128/25', 60)?.();
+    expect([saved, pool.unclaimedSince]).toEqual([before, 50]);
+    expect(pool.confirm('10.1.0.128/25', 60)).toBeDefined();
+    expect(pool.request('', false, nobody)).toBe('10.1.0.128/24');
+    expect(new LeasePool(saved).request('', false, nobody)).toBe('10.1.0.129/24');
+  });
+
+  test('the same range: the next address is behind the last one, as without a replay', () => {
+    const { pool } = made('10.1.0.0/24', '10.1.0.128/25');
+    for (const address of ['10.1.0.128/24', '10.1.0.129/24']) expect(pool.request('', false, nobody)).toBe(address);
+    pool.release('10.1.0.128');
+    pool.beginReplay(0);
+    pool.confirm('10.1.0.128/25', 0);
+    expect(pool.request('', false, nobody)).toBe('10.1.0.130/24');
+  });
+
+  test('a pool is unclaimed while it is empty, and from a start of dockerd until it is named', () => {
+    const { pool } = made('10.1.0.0/24');
+    expect(pool.unclaimedSince).toBe(0);
+    pool.request('10.1.0.1', true, nobody);
+    expect(pool.unclaimedSince).toBeNull();
+    const names = [() => pool.confirm(null, 60), () => pool.request('10.1.0.1', true, nobody), () => pool.release('10.1.0.7')];
+    for (const name of names) {
+      pool.beginReplay(50);
+      expect(pool.unclaimedSince).toBe(50);
+      name();
+      expect(pool.unclaimedSince).toBeNull();
+    }
   });
 
   test('a restart of the daemon is none', () => {
     const { saved, pool } = made('10.1.0.0/24');
     pool.request('10.1.0.5', false, nobody);
     const again = new LeasePool(saved);
-    expect(again.confirm()).toBe(false);
+    expect(again.confirm(null, 0)).toBeUndefined();
     expect(() => again.request('10.1.0.5', false, nobody)).toThrow('taken');
     expect(again.request('', false, nobody)).toBe('10.1.0.1/24');
   });

@@ -123,8 +123,8 @@ export class PluginWorld {
     const network = new NetworkDriver({ ...parts, collector: this.collector, followers, interfaceExists });
     const ipam = new IpamDriver({ ...parts, used: () => this.used });
     this.ipamDriver = ipam;
-    if (this.record.isNew) this.record.save();
     await this.collector.restore();
+    if (this.record.isNew) this.record.save();
     const methods = new Map([...pluginMethods(network, ipam), ...this.more]);
     this.server = new PluginServer({ methods, log: SILENT, deadline: this.deadline });
     await new Promise<void>((resolve) => this.server.server.listen(this.socket, resolve));
