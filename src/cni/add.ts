@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddPublish, PortInfo, Reservation } from '../control/model.js';
+import type { AddPublish, BridgeInfo, PortInfo, Reservation } from '../control/model.js';
 import { allOrNothing, type Undo } from '../control/undo.js';
 import { type AddressPlan, planAddresses, portRoutes, resultRoutes } from './addresses.js';
 import { ensureBridge } from './bridge.js';
@@ -48,7 +48,7 @@ export async function add(call: Call): Promise<object> {
   return allOrNothing(onError, async (undo) => {
     const plan = await planAddresses(call, settings, wishes, undo);
     const bridge = await ensureBridge(call, settings, plan);
-    const attached = await attach(call, settings, wishes, plan, port, undo);
+    const attached = await attach(call, settings, wishes, plan, bridge, port, undo);
     const reservation = reservationOf();
     for (const publish of publishesOf(wishes.portMappings, port)) {
       await ask(`publish ${publish.hostPort}`, client.publish(network.bridge, { ...publish, reservation }), {
@@ -98,6 +98,7 @@ async function attach(
   settings: Settings,
   wishes: Wishes,
   plan: AddressPlan,
+  made: BridgeInfo,
   port: string,
   undo: Undo,
 ): Promise<PortInfo> {
@@ -107,7 +108,7 @@ async function attach(
     netns: environment.netns,
     ifname: environment.ifname,
     addresses: plan.addresses,
-    routes: plan.own !== null && plan.own.routes === undefined ? undefined : portRoutes(plan, settings),
+    routes: plan.own !== null && plan.own.routes === undefined ? undefined : portRoutes(plan, settings, made),
     mac: wishes.mac,
     mtu: settings.mtu,
     rates: wishes.rates,
@@ -118,9 +119,9 @@ async function attach(
   for (let each = 0; ; each++) {
     try {
       const otherwise = { failed: Code.moveFailed, notFound: Code.badEnvironment };
-      const made = await ask('attach', client.attach(bridge, { ...request, ip: tries[each] }), otherwise);
+      const attached = await ask('attach', client.attach(bridge, { ...request, ip: tries[each] }), otherwise);
       undo.add(() => client.detach(bridge, port));
-      return made;
+      return attached;
     } catch (error) {
       const taken = error instanceof CniError && error.code === Code.addressInUse;
       if (!taken || each + 1 >= tries.length) throw error;

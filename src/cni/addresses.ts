@@ -72,11 +72,11 @@ export async function planAddresses(call: Call, settings: Settings, wishes: Wish
   };
 }
 
-/** Routes the interface gets: one without a gateway goes by that of the address of its family. */
-export function portRoutes(plan: AddressPlan, settings: Settings): RouteInfo[] {
+/** Routes the interface gets: one without a gateway goes by that of the address of its family, with the own pool the bridge's. */
+export function portRoutes(plan: AddressPlan, settings: Settings, bridge: BridgeInfo): RouteInfo[] {
   const routes = withDefault(plan.own?.routes ?? plan.routes, settings);
   const ofFamily = (dst: string) => {
-    if (isIpv4Cidr(dst)) return plan.gateway;
+    if (isIpv4Cidr(dst)) return plan.own === null ? plan.gateway : (bridge.gateway ?? undefined);
     return plan.ips.find(({ address, gateway }) => gateway !== undefined && !isIpv4Cidr(address))?.gateway;
   };
   return routes.map(({ dst, gw }) => ({ destination: dst, gateway: gw ?? ofFamily(dst) }));

@@ -6,7 +6,7 @@ import { CniError, Code } from './cni-error.js';
 import { ask, find } from './daemon-error.js';
 import type { Settings } from './settings.js';
 
-/** @throws CniError when a bridge of that name is another's, or its gateway is another */
+/** @throws CniError when a bridge of that name is another's, or its subnet or gateway is another */
 export async function ensureBridge({ client, network }: Call, settings: Settings, plan: AddressPlan): Promise<BridgeInfo> {
   const name = network.bridge;
   const look = () => find(`look for bridge ${name}`, client.getBridge(name));
@@ -47,6 +47,12 @@ function checked(bridge: BridgeInfo, network: Call['network'], plan: AddressPlan
   }
   if (plan.subnet !== undefined && plan.gateway !== undefined && bridge.gateway !== null && bridge.gateway !== plan.gateway) {
     const what = `bridge ${bridge.name} has the gateway ${bridge.gateway}, the IPAM says ${plan.gateway}`;
+    throw new CniError(Code.invalidConfig, what, `make them one, or remove the bridge: tapbridge rm ${bridge.name}`);
+  }
+  const subnet = plan.own?.subnet;
+  if (subnet !== undefined && subnet !== bridge.subnet) {
+    const has = bridge.subnet === null ? 'no subnet' : `the subnet ${bridge.subnet}`;
+    const what = `bridge ${bridge.name} has ${has}, ipam says ${subnet}`;
     throw new CniError(Code.invalidConfig, what, `make them one, or remove the bridge: tapbridge rm ${bridge.name}`);
   }
   return bridge;

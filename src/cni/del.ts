@@ -5,15 +5,22 @@
 import { ClientError } from '../client/client-error.js';
 import type { Call } from './call.js';
 import { CniError, Code } from './cni-error.js';
+import { within } from './deadline.js';
 import { ipamOf } from './delegate.js';
 import { portNameOf } from './names.js';
 import { removeNote, writeNote } from './note.js';
 
-/** @throws CniError 11 when the daemon cannot be reached and no note could be left */
-export async function del(call: Call): Promise<void> {
+/** With the longest an IPAM may take (delegate.ts) less than what the whole call has (main.ts), so that each has its turn. */
+const PATIENCE = { first: 15_000, last: 5_000 };
+
+/**
+ * @param patience milliseconds for the first attempt, and for that after the note
+ * @throws CniError 11 when the daemon cannot be reached and no note could be left
+ */
+export async function del(call: Call, patience = PATIENCE): Promise<void> {
   const { environment, network } = call;
   try {
-    await detach(call, portNameOf(network.name, environment.containerId, environment.ifname));
+    await detach(call, portNameOf(network.name, environment.containerId, environment.ifname), patience);
   } finally {
     await releaseAddresses(call);
   }
@@ -28,17 +35,17 @@ export async function releaseAddresses(call: Call, attachment?: { containerId: s
   }
 }
 
-async function detach({ client, environment, network }: Call, port: string): Promise<void> {
+async function detach({ client, environment, network }: Call, port: string, patience: typeof PATIENCE): Promise<void> {
   const { bridge, state } = network;
-  const attempt = async (): Promise<unknown> => {
+  const attempt = async (millis: number): Promise<unknown> => {
     try {
-      await client.detach(bridge, port);
+      await within(millis, client.detach(bridge, port));
     } catch (error) {
       if (!(error instanceof ClientError && error.code === 'not-found')) return error;
     }
     return undefined;
   };
-  const failed = await attempt();
+  const failed = await attempt(patience.first);
   if (failed === undefined) return;
   const reason = failed instanceof Error ? failed.message : String(failed);
   try {
@@ -50,6 +57,6 @@ async function detach({ client, environment, network }: Call, port: string): Pro
     const details = `and no note can be left in ${state}: ${(error as Error).message}`;
     throw new CniError(Code.tryAgain, `detach ${port}: ${reason}`, details);
   }
-  if ((await attempt()) === undefined) removeNote(state, port);
+  if ((await attempt(patience.last)) === undefined) removeNote(state, port);
   else process.stderr.write(`tapbridge-cni: ${reason}; the daemon finds a note about ${port} when it starts\n`);
 }

@@ -5,7 +5,7 @@ import { CniError, Code } from './cni-error.js';
 import { ask, find } from './daemon-error.js';
 import { releaseAddresses } from './del.js';
 import { ipamOf } from './delegate.js';
-import { portNameOf } from './names.js';
+import { ifnameOf, portNameOf } from './names.js';
 import { readAttachments } from './settings.js';
 
 /** Goes on after errors. @throws CniError with all of them */
@@ -32,7 +32,8 @@ export async function gc(call: Call): Promise<void> {
 
 /** Whose port it is: the name is computed from network, container and interface, so it says whether all three fit. */
 function attachmentOf(port: PortInfo, network: string): { containerId: string; ifname: string } | undefined {
-  const { container, interface: ifname } = port;
-  if (container?.engine !== 'cni' || ifname === null) return undefined;
-  return port.name === portNameOf(network, container.id, ifname) ? { containerId: container.id, ifname } : undefined;
+  const { container } = port;
+  if (container?.engine !== 'cni') return undefined;
+  const ifname = ifnameOf(port.name, network, container.id, port.interface);
+  return ifname === undefined ? undefined : { containerId: container.id, ifname };
 }

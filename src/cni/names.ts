@@ -4,6 +4,9 @@ import { createHash } from 'node:crypto';
 /** IFNAMSIZ less the NUL: a bridge's name is also its host port's. */
 const MAX_BRIDGE_BYTES = 15;
 const BRIDGE_PREFIX = 'tb-';
+/** Characters of a container's id in the name of its port, and of the hash. */
+const SHOWN_ID = 12;
+const HASH = 12;
 
 /** 'tb-tapnet'; a network whose name is too long gets the beginning of it and a hash: 'tb-kuber-1f3c9a'. */
 export function bridgeNameOf(network: string): string {
@@ -19,7 +22,16 @@ export function bridgeNameOf(network: string): string {
  */
 export function portNameOf(network: string, containerId: string, ifname: string): string {
   const shown = ifname.replace(/[^A-Za-z0-9_.-]/g, '_');
-  return `${containerId.slice(0, 12)}-${shown}-${digest(`${network}\0${containerId}\0${ifname}`, 12)}`;
+  return `${containerId.slice(0, SHOWN_ID)}-${shown}-${digest(`${network}\0${containerId}\0${ifname}`, HASH)}`;
+}
+
+/**
+ * The interface a port was named after at ADD, undefined when the port is not of this network and container. A container may rename its interface, so
+ * today's name is asked last: for a name with characters that a port's cannot have, which stand as '_' in it.
+ */
+export function ifnameOf(port: string, network: string, containerId: string, today: string | null): string | undefined {
+  const shown = port.slice(containerId.slice(0, SHOWN_ID).length + 1, -(HASH + 1));
+  return [shown, today].find((each): each is string => each !== null && portNameOf(network, containerId, each) === port);
 }
 
 function digest(text: string, digits: number): string {

@@ -46,7 +46,7 @@ export function readResult(what: string, value: unknown): Result {
     interfaces: each('interfaces').map((entry) => ({
       name: textAt(entry, 'name') ?? '',
       mac: textAt(entry, 'mac') ?? '',
-      mtu: undefined,
+      mtu: wholeAt(entry, 'mtu', { min: 0, max: 0xffff_ffff }) || undefined,
       sandbox: textAt(entry, 'sandbox') ?? '',
     })),
     ips: each('ips').map((entry) => ({

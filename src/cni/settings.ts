@@ -64,31 +64,36 @@ const OWN_KEYS = [
   'macspoofchk',
 ];
 /** Keys of `bridge` with their defaults there: those are what happens here, too. */
-const ONLY_DEFAULT: Record<string, { value: unknown; why: string }> = {
-  forceAddress: { value: false, why: 'a bridge keeps its address; remove it with "tapbridge rm" to give it another' },
-  promiscMode: { value: false, why: 'the host port needs no promiscuous mode' },
-  enabledad: { value: false, why: 'addresses are usable at once, without duplicate address detection' },
-  disableContainerInterface: { value: false, why: "the container's interface is set up whole" },
-};
-const REFUSED: Record<string, string> = {
-  vlan: 'VLANs of a port are not there yet',
-  vlanTrunk: 'VLANs of a port are not there yet',
-  preserveDefaultVlan: 'VLANs of a port are not there yet',
-  ipMasqBackend: 'tapbridge translates by itself, without iptables or nftables',
-};
+const ONLY_DEFAULT = new Map(
+  Object.entries({
+    forceAddress: { value: false, why: 'a bridge keeps its address; remove it with "tapbridge rm" to give it another' },
+    promiscMode: { value: false, why: 'the host port needs no promiscuous mode' },
+    enabledad: { value: false, why: 'addresses are usable at once, without duplicate address detection' },
+    disableContainerInterface: { value: false, why: "the container's interface is set up whole" },
+  }),
+);
+const REFUSED = new Map(
+  Object.entries({
+    vlan: 'VLANs of a port are not there yet',
+    vlanTrunk: 'VLANs of a port are not there yet',
+    preserveDefaultVlan: 'VLANs of a port are not there yet',
+    ipMasqBackend: 'tapbridge translates by itself, without iptables or nftables',
+  }),
+);
 
 /** What a user may write, refused ones included. */
-export const KEYS: readonly string[] = [...OWN_KEYS, ...Object.keys(ONLY_DEFAULT), ...Object.keys(REFUSED)];
+export const KEYS: readonly string[] = [...OWN_KEYS, ...ONLY_DEFAULT.keys(), ...REFUSED.keys()];
 
 /** @throws CniError 2, 7 */
 export function readSettings(fields: Fields): Settings {
   for (const [key, value] of Object.entries(fields)) {
-    if (REFUSED[key] !== undefined) throw unsupported('', key, value, REFUSED[key]);
-    const only = ONLY_DEFAULT[key];
+    const why = REFUSED.get(key);
+    if (why !== undefined) throw unsupported('', key, value, why);
+    const only = ONLY_DEFAULT.get(key);
     if (only !== undefined && value !== only.value) throw unsupported('', key, value, only.why);
   }
   const known = Object.keys(fields).filter((key) => key.startsWith('cni.dev/'));
-  refuseOthers('', fields, [...RUNTIME_KEYS, ...OWN_KEYS, ...Object.keys(ONLY_DEFAULT), ...known]);
+  refuseOthers('', fields, [...RUNTIME_KEYS, ...OWN_KEYS, ...ONLY_DEFAULT.keys(), ...known]);
   const isDefaultGateway = booleanAt(fields, 'isDefaultGateway') ?? false;
   const internal = booleanAt(fields, 'internal') ?? false;
   const ipMasq = booleanAt(fields, 'ipMasq') ?? true;

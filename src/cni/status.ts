@@ -6,24 +6,28 @@ import { sendForJson } from '../client/requests.js';
 import type { Call } from './call.js';
 import { CniError, Code } from './cni-error.js';
 import { find } from './daemon-error.js';
+import { NoAnswer, within } from './deadline.js';
 import { ipamOf } from './delegate.js';
 import { freeAddresses, readOwnPool } from './own-pool.js';
 import { readSettings } from './settings.js';
 
+/** Runtimes ask often, and wait for the answer. */
+const LONGEST_MILLIS = 5_000;
+
 /** @throws CniError 50, 51, or what the IPAM says */
-export async function status(call: Call): Promise<void> {
+export async function status(call: Call, millis = LONGEST_MILLIS): Promise<void> {
   const { network, environment, client } = call;
   readSettings(network.fields);
-  await checkDaemon(call);
+  await checkDaemon(call, millis);
   const { ipam } = network;
   if (ipam?.own !== true) {
     await ipamOf(network, environment)?.run('STATUS');
     return;
   }
   const pool = readOwnPool(ipam.fields, undefined);
-  const bridge = await find(`look for bridge ${network.bridge}`, client.getBridge(network.bridge));
+  const bridge = await find(`look for bridge ${network.bridge}`, within(millis, client.getBridge(network.bridge)));
   if (bridge === undefined) return;
-  const ports = await find(`list the ports of ${network.bridge}`, client.listPorts(network.bridge));
+  const ports = await find(`list the ports of ${network.bridge}`, within(millis, client.listPorts(network.bridge)));
   if (freeAddresses(pool, bridge, ports ?? []) > 0) return;
   throw new CniError(
     Code.notAvailable,
@@ -32,13 +36,13 @@ export async function status(call: Call): Promise<void> {
   );
 }
 
-async function checkDaemon({ network }: Call): Promise<void> {
+async function checkDaemon({ network }: Call, millis: number): Promise<void> {
   try {
-    await sendForJson(network.socket, 'GET', '/healthz');
+    await within(millis, sendForJson(network.socket, 'GET', '/healthz'));
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    // It answers, and is not well; or it ended and has a record: its containers are there, and their frames go nowhere.
-    const suffer = error.status !== 0 || remembersPorts(network.state);
+    // It hangs, or is not well; or it ended and has a record: its containers are there, and their frames go nowhere.
+    const suffer = error instanceof NoAnswer || error.status !== 0 || remembersPorts(network.state);
     throw new CniError(suffer ? Code.limited : Code.notAvailable, error.message, error.hint);
   }
 }

@@ -36,7 +36,8 @@ const MAX_MAPPINGS = 65_535;
 const MAX_IPS = 64;
 const MAX_NAMES = 64;
 const MAX_RANGES = 16;
-const BITS = { min: 0, max: Number.MAX_SAFE_INTEGER } as const;
+/** Also those that turn the direction of what follows: names are shown on terminals. */
+const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 /** Of CNI_ARGS: ours, and what Kubernetes' runtimes always send. */
 const KNOWN_ARGS = [
   'IgnoreUnknown',
@@ -60,7 +61,7 @@ export function readWishes(fields: Fields, environment: Environment): Wishes {
     mac: textAt(runtime, 'mac') || args.get('MAC') || undefined,
     portMappings: readMappings(listAt(runtime, 'portMappings', MAX_MAPPINGS) ?? []),
     rates: readBandwidth(objectAt(runtime, 'bandwidth')),
-    name: args.get('K8S_POD_NAME') || aliasOf(runtime['aliases'], textAt(fields, 'name') ?? '', environment.containerId),
+    name: podNameOf(args) || aliasOf(runtime['aliases'], textAt(fields, 'name') ?? '', environment.containerId),
     dns: readRuntimeDns(objectAt(runtime, 'dns')),
     ipRanges: listAt(runtime, 'ipRanges', MAX_RANGES),
   };
@@ -124,7 +125,7 @@ function readBandwidth(bandwidth: Fields | undefined): Wishes['rates'] {
 }
 
 function rateOf(bandwidth: Fields, way: 'ingress' | 'egress'): Rate | null {
-  const bitsPerSecond = wholeAt(bandwidth, `${way}Rate`, BITS) ?? 0;
+  const bitsPerSecond = unboundedAt(bandwidth, `${way}Rate`);
   const burst = unboundedAt(bandwidth, `${way}Burst`);
   if (bitsPerSecond === 0) {
     if (burst > 0) throw new CniError(Code.invalidConfig, `bandwidth: ${way}Burst without ${way}Rate`);
@@ -132,7 +133,10 @@ function rateOf(bandwidth: Fields, way: 'ingress' | 'egress'): Rate | null {
   }
   if (bitsPerSecond > RATE_BITS.max) return null;
   if (bitsPerSecond < RATE_BITS.min) throw wrong(`${way}Rate`, `${RATE_BITS.min} bit/s or more`, bitsPerSecond);
-  return { bitsPerSecond, burstBytes: Math.min(Math.max(Math.ceil(burst / 8), RATE_BURST.min), RATE_BURST.max) };
+  return {
+    bitsPerSecond: Math.round(bitsPerSecond),
+    burstBytes: Math.min(Math.max(Math.ceil(burst / 8), RATE_BURST.min), RATE_BURST.max),
+  };
 }
 
 /** Runtimes write "no limit" as the largest 64-bit number. */
@@ -142,12 +146,20 @@ function unboundedAt(from: Fields, key: string): number {
   return value;
 }
 
+/** What is refused is not repeated in the message: that goes to a terminal, too. */
+function podNameOf(args: ReadonlyMap<string, string>): string | undefined {
+  const name = args.get('K8S_POD_NAME');
+  if (name === undefined || !CONTROLS.test(name)) return name;
+  throw new CniError(Code.badEnvironment, 'CNI_ARGS: K8S_POD_NAME has control characters');
+}
+
 /** A list by the conventions; podman has a list for each network, the container's name before its short id and the aliases in front. */
 function aliasOf(aliases: unknown, network: string, containerId: string): string | null {
   const isMap = typeof aliases === 'object' && aliases !== null && !Array.isArray(aliases);
   const value = isMap ? (aliases as Fields)[network] : aliases;
   if (!Array.isArray(value)) return null;
   const names = value.slice(0, MAX_NAMES).filter((each): each is string => typeof each === 'string' && each !== '');
+  if (names.some((each) => CONTROLS.test(each))) throw new CniError(Code.invalidConfig, 'an alias has control characters');
   return names.findLast((each) => !containerId.startsWith(each)) ?? null;
 }
 

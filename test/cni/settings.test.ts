@@ -43,6 +43,12 @@ test.each([
   expect(() => readSettings({ ...BASE, ...more })).toThrow(expect.objectContaining({ code: 2, message }));
 });
 
+test.each(['__proto__', 'constructor', 'toString'])('%s is a key like any other there is not: error 2', (key) => {
+  expect(() => readSettings({ ...BASE, [key]: 7 })).toThrow(
+    expect.objectContaining({ code: 2, message: `unsupported field ${key}: 7`, details: 'tapbridge has no such key' }),
+  );
+});
+
 test.each([
   [{ mtu: 67 }],
   [{ mtu: 70_000 }],

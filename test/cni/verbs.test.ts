@@ -228,6 +228,33 @@ test('the IPAM’s error goes on as it is, after what an earlier attachment may 
   expect((await refused(add(daemon.call('ADD', garbled.config, garbled.env)))).code).toBe(6);
 });
 
+test('routes of our own pool without gw go by the bridge’s gateway', async () => {
+  const ask = (ifname: string, subnet: object, routes: object[], settings: object = {}) =>
+    add(daemon.call('ADD', { ipam: { ...OWN.ipam, ...subnet, routes }, ...settings }, { CNI_IFNAME: ifname }));
+  const asked = (ifname: string) => daemon.ports.get(`tb-tapnet/${portNameOf('tapnet', 'c1', ifname)}`)?.asked.routes;
+  await ask('e0', {}, [{ dst: '0.0.0.0/0' }, { dst: '10.9.0.0/16', gw: '10.77.0.9' }]);
+  expect(asked('e0')).toEqual([
+    { destination: '0.0.0.0/0', gateway: '10.77.0.1' },
+    { destination: '10.9.0.0/16', gateway: '10.77.0.9' },
+  ]);
+  // The bridge is there, so ipam need not name its subnet.
+  await ask('e1', { subnet: undefined }, [{ dst: '10.9.0.0/16' }], { isDefaultGateway: true });
+  expect(asked('e1')).toEqual([
+    { destination: '10.9.0.0/16', gateway: '10.77.0.1' },
+    { destination: '0.0.0.0/0', gateway: '10.77.0.1' },
+  ]);
+});
+
+test.each(['10.88.0.0/24', '10.77.0.0/25'])('a subnet of our own pool that is not the bridge’s, %s: error 7', async (subnet) => {
+  await add(daemon.call('ADD', OWN));
+  const other = daemon.call('ADD', { ipam: { type: 'tapbridge', subnet } }, { CNI_IFNAME: 'eth1' });
+  expect(await refused(add(other))).toMatchObject({
+    code: 7,
+    message: `bridge tb-tapnet has the subnet 10.77.0.0/24, ipam says ${subnet}`,
+  });
+  expect(daemon.ports.size).toBe(1);
+});
+
 test('a bridge of that name: another’s is refused unless it is named; another gateway always', async () => {
   await daemon.createBridge({ name: 'tb-tapnet', subnet: '10.77.0.0/24', gateway: '10.77.0.9' });
   expect((await refused(add(daemon.call('ADD', OWN)))).code).toBe(7);
@@ -308,6 +335,23 @@ test('DEL: the daemon answers at the last attempt, so no note stays', async () =
   expect(readdirSync(join(folder, NOTES))).toEqual([]);
 });
 
+test('DEL while the daemon hangs: a note, and the addresses go back', async () => {
+  const made = ipam(GIVEN);
+  await add(daemon.call('ADD', made.config, made.env));
+  daemon.detach = () => new Promise(() => {});
+  await del(daemon.call('DEL', { ...made.config, state: folder }, made.env), { first: 100, last: 100 });
+  expect(readdirSync(join(folder, NOTES))).toEqual([`${portNameOf('tapnet', 'c1', 'eth0')}.json`]);
+  expect(made.asked()).toEqual(['ADD c1', 'DEL c1']);
+});
+
+test('STATUS while the daemon hangs: error 51', async () => {
+  daemon.health = () => new Promise(() => {});
+  expect(await refused(status(daemon.call('STATUS', OWN), 100))).toMatchObject({
+    code: 51,
+    message: 'the daemon does not answer within 0.1 s',
+  });
+});
+
 test('ADD removes a note about its attachment', async () => {
   const file = join(folder, NOTES, `${portNameOf('tapnet', 'c1', 'eth0')}.json`);
   mkdirSync(join(folder, NOTES));
@@ -339,6 +383,17 @@ test('GC: this network’s attachments that are not in the list', async () => {
   expect(left).toEqual([portNameOf('tapnet', 'c2', 'eth0'), 'by-hand', portNameOf('other', 'c1', 'eth0')]);
   expect(made.asked().slice(before)).toEqual(['DEL c1', 'DEL c3', 'GC c1', 'DEL c1', 'GC c1']);
   expect((await refused(gc(daemon.call('GC', { ...config, 'cni.dev/valid-attachments': {} }, made.env)))).code).toBe(7);
+});
+
+test('GC: attachments whose interface the container renamed', async () => {
+  const made = ipam(GIVEN);
+  await add(daemon.call('ADD', made.config, made.env));
+  daemon.onlyPort().interface = 'renamed';
+  const keep = { 'cni.dev/valid-attachments': [{ containerID: 'c1', ifname: 'eth0' }] };
+  await gc(daemon.call('GC', { ...made.config, ...keep }, made.env));
+  expect(daemon.ports.size).toBe(1);
+  await gc(daemon.call('GC', { ...made.config, 'cni.dev/valid-attachments': [] }, made.env));
+  expect(daemon.ports.size).toBe(0);
 });
 
 test('STATUS: well, full, down, and down with containers that suffer', async () => {

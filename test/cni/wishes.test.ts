@@ -50,6 +50,12 @@ test('names: the pod’s; else an alias, in podman’s form the last that is not
   expect(wishesOf({ aliases: 7 }).name).toBeNull();
 });
 
+test.each(['\x1b[2Jq1', 'q1\n', 'q\x7f', 'q\x9b1', 'q\u202e1'])('the name %j: refused, and not repeated', (name) => {
+  const without = expect.not.stringContaining(name);
+  expect(() => wishesOf({}, `K8S_POD_NAME=${name}`)).toThrow(expect.objectContaining({ code: 4, message: without }));
+  expect(() => wishesOf({ aliases: { tapnet: [name, 'web'] } })).toThrow(expect.objectContaining({ code: 7, message: without }));
+});
+
 test('ports: those without a host port are not published', () => {
   const portMappings = [
     { hostPort: 8080, containerPort: 80, protocol: 'TCP' },
@@ -102,6 +108,12 @@ test('bandwidth: bits, ingress towards the container; bursts are kept within wha
   });
   expect(wishesOf({ bandwidth: { ingressRate: 1e6, ingressBurst: 2 ** 64 } }).rates.in?.burstBytes).toBe(RATE_BURST.max);
   expect(wishesOf({ bandwidth: { ingressRate: 0, egressRate: 1e12 } }).rates).toEqual({ in: null, out: null });
+  expect(wishesOf({ bandwidth: { ingressRate: 2 ** 64, egressRate: Number.POSITIVE_INFINITY } }).rates).toEqual({
+    in: null,
+    out: null,
+  });
+  expect(wishesOf({ bandwidth: { ingressRate: 8000.4 } }).rates.in?.bitsPerSecond).toBe(8000);
+  expect(() => wishesOf({ bandwidth: { ingressRate: -1 } })).toThrow(expect.objectContaining({ code: 7 }));
   expect(() => wishesOf({ bandwidth: { ingressRate: 7 } })).toThrow(expect.objectContaining({ code: 7 }));
   expect(() => wishesOf({ bandwidth: { ingressBurst: 7 } })).toThrow('ingressBurst without ingressRate');
 });
