@@ -143,13 +143,20 @@ export class Gateway {
     if (egressAddress !== 0 && egressAddress !== before?.egressAddress) this.checkEgress(egressAddress);
   }
 
-  /** An address to translate to must be one of the host's. @throws ControlError not-found, with those there are */
+  /** An address to translate to must be one of the host's, and lead outside: a bridge's own does not. @throws ControlError with those there are */
   checkEgress(address: number): void {
+    const ours = this.ownIndexes();
     const { addresses } = readNetwork(this.context.netlink);
-    if (addresses.some((each) => each.address === formatIpv4(address))) return;
-    const names = addresses.map((each) => each.address).filter((each) => !each.startsWith('127.'));
-    const what = `the host has no address ${formatIpv4(address)} to translate to`;
-    throw new ControlError('not-found', what, `there are: ${names.slice(0, 10).join(', ')}`);
+    const usable = addresses.filter(({ index }) => !ours.has(index)).map((each) => each.address);
+    const asked = formatIpv4(address);
+    if (usable.includes(asked)) return;
+    const names = usable.filter((each) => !each.startsWith('127.'));
+    const hint = names.length === 0 ? 'leave it out' : `there are: ${names.slice(0, 10).join(', ')}`;
+    const own = addresses.find((each) => each.address === asked);
+    if (own === undefined) throw new ControlError('not-found', `the host has no address ${asked} to translate to`, hint);
+    const bridge = [...this.context.bridges.values()].find(({ host }) => host.index === own.index);
+    const what = `${asked} is the address of bridge ${bridge?.name}: flows to the outside cannot be translated to it`;
+    throw new ControlError('invalid', what, hint);
   }
 
   /** @param address 0 takes the choice back. @throws ControlError */

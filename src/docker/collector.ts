@@ -38,6 +38,8 @@ const JOINING_SECONDS = 30;
 const FORGOTTEN_SECONDS = 600;
 /** include/uapi/linux/magic.h */
 const NSFS_MAGIC = 0x6e736673;
+/** The namespace outlived the port, as when the record of control was lost: nobody else tells whoever runs the container. */
+const CUT_OFF = 'its port is gone; if the container still runs, it has no network any more: restart it';
 /** Names of ports, which are the beginnings of endpoint ids. */
 const PORT_OF_ENDPOINT = /^[0-9a-f]{12}$/;
 
@@ -99,10 +101,9 @@ export class Collector {
       const ports = new Set(portsOf(this.control, network.bridge.name).map(({ name }) => name));
       for (const endpoint of [...network.endpoints.values()]) {
         if (ports.has(endpoint.port) && !this.isSandboxGone(endpoint)) continue;
-        const why = ports.has(endpoint.port)
-          ? 'its container is gone'
-          : 'its port is gone; if the container still runs, restart it';
-        await this.end(network, endpoint, why);
+        if (ports.has(endpoint.port)) await this.end(network, endpoint, 'its container is gone');
+        else if (endpoint.sandbox === null || this.isSandboxGone(endpoint)) await this.end(network, endpoint, 'its port is gone');
+        else await this.end(network, endpoint, CUT_OFF, 'warn');
         ended = true;
       }
     }
@@ -129,9 +130,14 @@ export class Collector {
     if (hasPort(this.control, bridge, port)) await unlessGone(this.control.detach(bridge, port));
   }
 
-  private async end(network: NetworkRecord, { port }: EndpointRecord, why: string): Promise<void> {
+  private async end(
+    network: NetworkRecord,
+    { port }: EndpointRecord,
+    why: string,
+    level: 'info' | 'warn' = 'info',
+  ): Promise<void> {
     const bridge = network.bridge.name;
-    this.log.info({ bridge, port }, `endpoint ${port} of ${bridge} is ended: ${why}`);
+    this.log[level]({ bridge, port }, `endpoint ${port} of ${bridge} is ended: ${why}`);
     await this.endEndpoint(network, port);
   }
 

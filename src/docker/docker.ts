@@ -91,7 +91,11 @@ export class Docker {
 
   /** A network Docker itself has forgotten, and will never say so. */
   removeNetwork(id: string): Promise<void> {
-    return this.plugin.between(async () => void (await this.network.deleteNetwork({ NetworkID: id })));
+    return this.plugin.between(async () => {
+      // First, since its record says which they are: when the bridge cannot be removed, asking again still ends both.
+      this.ipam.dropPoolsOf(id);
+      await this.network.deleteNetwork({ NetworkID: id });
+    });
   }
 
   private collect(): void {

@@ -117,6 +117,16 @@ export class IpamDriver {
     return {};
   }
 
+  /** Those of a network dockerd has forgotten: it will not give them back. One that another network has as well stays. */
+  dropPoolsOf(networkId: string): void {
+    const { networks } = this.record;
+    const others = [...networks.values()].filter(({ id }) => id !== networkId);
+    for (const text of networks.get(networkId)?.subnets ?? []) {
+      const pool = [...this.pools.values()].find(({ subnet }) => String(subnet) === text);
+      if (pool !== undefined && !others.some(({ subnets }) => subnets.includes(text))) this.drop(pool.id);
+    }
+  }
+
   requestAddress(body: unknown, undo: Undo): object {
     const { PoolID, Address, Options } = messages.parseRequest(messages.RequestAddressRequest, body);
     const pool = this.pools.get(PoolID);

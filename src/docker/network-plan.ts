@@ -2,7 +2,7 @@
 import { ControlError } from '../control/control-error.js';
 import type { NetworkRecord } from './docker-record.js';
 import type { CreateNetworkRequest } from './messages.js';
-import { networkOptions, truth } from './options.js';
+import { HOST_IPV4, MSS_CLAMP, type NetworkOptions, networkOptions, truth, UPLINK } from './options.js';
 
 const ENABLE_IPV4 = 'com.docker.network.enable_ipv4';
 const INTERNAL = 'com.docker.network.internal';
@@ -24,6 +24,7 @@ export function planNetwork(request: CreateNetworkRequest): NetworkRecord {
     const what = 'com.docker.network.bridge.gateway_mode_ipv4=isolated cannot be: the network is not internal';
     throw new ControlError('invalid', what, 'add --internal');
   }
+  checkWayOut(options, internal);
   const ipv4 = ipv4Of(request, flagOf(given, ENABLE_IPV4, true));
   const addressed = ipv4 !== null && !options.inhibitIpv4 && options.gatewayMode !== 'isolated';
   const bare = ipv4?.gateway?.slice(0, ipv4.gateway.indexOf('/'));
@@ -48,6 +49,23 @@ export function planNetwork(request: CreateNetworkRequest): NetworkRecord {
 /** Whether a network needs no gateway address, from its options alone. */
 export function needsNoGateway(given: Readonly<Record<string, unknown>>): boolean {
   return networkOptions(given).gatewayMode === 'isolated';
+}
+
+/**
+ * What is said of the way out needs one. Where ports are published may be said all the same: Docker's own bridge takes it with --internal, too.
+ * @throws ControlError
+ */
+function checkWayOut({ bridge }: NetworkOptions, internal: boolean): void {
+  const { uplink, egressAddress, mssClamp } = bridge;
+  if (!internal && uplink !== 'none') return;
+  const name = [
+    uplink !== undefined && uplink !== 'none' && UPLINK,
+    egressAddress !== undefined && HOST_IPV4,
+    mssClamp === 'on' && MSS_CLAMP,
+  ].find((each) => each !== false);
+  if (name === undefined) return;
+  const why = internal ? 'a network with --internal has no uplink' : `with ${UPLINK}=none there is no uplink`;
+  throw new ControlError('invalid', `${name} has no effect: ${why}`, `leave ${name} out`);
 }
 
 interface Ipv4Plan {

@@ -33,6 +33,9 @@ const MAX_PREFIX_BYTES = 11;
 const NETWORK = 'com.docker.network.';
 const BRIDGE = `${NETWORK}bridge.`;
 const OWN = 'tapbridge.';
+export const HOST_IPV4 = `${NETWORK}host_ipv4`;
+export const UPLINK = `${OWN}uplink`;
+export const MSS_CLAMP = `${OWN}mss_clamp`;
 
 export const NETWORK_OPTIONS: Readonly<Record<string, NetworkOption>> = {
   [`${BRIDGE}name`]: {
@@ -52,11 +55,11 @@ export const NETWORK_OPTIONS: Readonly<Record<string, NetworkOption>> = {
     apply: (_, value, name) => {
       if (truth(name, value)) return;
       const why = 'the gateway always translates: outside nobody knows the way back to addresses of containers';
-      throw refused(name, value, why, `leave it out; choose the address with ${NETWORK}host_ipv4`);
+      throw refused(name, value, why, `leave it out; choose the address with ${HOST_IPV4}`);
     },
   },
   [`${BRIDGE}host_binding_ipv4`]: {
-    meaning: 'address of the host ports are published at that name none',
+    meaning: 'address of the host ports are published at that name none; no effect without an uplink, where none are published',
     apply: (options, value, name) => {
       options.hostBinding = hostAddress(name, value);
     },
@@ -115,7 +118,7 @@ export const NETWORK_OPTIONS: Readonly<Record<string, NetworkOption>> = {
       options.interfacePrefix = value;
     },
   },
-  [`${NETWORK}host_ipv4`]: {
+  [HOST_IPV4]: {
     meaning: "address of the host that flows to the outside are translated to (default: the uplink's)",
     apply: ({ bridge }, value) => {
       bridge.egressAddress = value;
@@ -138,7 +141,7 @@ export const NETWORK_OPTIONS: Readonly<Record<string, NetworkOption>> = {
   [`${NETWORK}enable_ipv4`]: flag('--ipv4'),
   [`${NETWORK}enable_ipv6`]: flag('--ipv6'),
   [`${NETWORK}internal`]: flag('--internal'),
-  [`${OWN}uplink`]: {
+  [UPLINK]: {
     meaning: 'the way out: auto, none, or names of interfaces, separated by commas (default: auto)',
     apply: ({ bridge }, value) => {
       bridge.uplink = value;
@@ -162,7 +165,7 @@ export const NETWORK_OPTIONS: Readonly<Record<string, NetworkOption>> = {
       bridge.arpProxy = truth(name, value);
     },
   },
-  [`${OWN}mss_clamp`]: {
+  [MSS_CLAMP]: {
     meaning: "lower TCP's MSS to what the uplink takes: auto, on or off (default: auto, where its MTU is smaller)",
     apply: ({ bridge }, value, name) => {
       if (value !== 'auto' && value !== 'on' && value !== 'off') {

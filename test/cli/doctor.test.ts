@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkCni } from '../../src/cli/doctor/cni-wiring.js';
 import { askDaemon } from '../../src/cli/doctor/daemon-health.js';
-import { checkDocker, type DockerPlaces } from '../../src/cli/doctor/docker-wiring.js';
+import { checkDocker, type DockerHost, type DockerPlaces } from '../../src/cli/doctor/docker-wiring.js';
 import type { Finding } from '../../src/cli/doctor/finding.js';
 import { idleCores } from '../../src/cli/doctor/kernel.js';
 import { checkInterfaces, checkState } from '../../src/cli/doctor/leftovers.js';
@@ -18,6 +18,7 @@ import { Client } from '../../src/client/client.js';
 import { RouteType } from '../../src/netlink/constants.js';
 import type { Link } from '../../src/netlink/link.js';
 import type { Route } from '../../src/netlink/route.js';
+import { FakeDocker, idOf } from '../docker/fake-docker.js';
 import { FakeControl } from '../helpers/fake-control.js';
 import { FakeServer } from '../helpers/fake-server.js';
 
@@ -187,7 +188,8 @@ describe('Docker', () => {
     specs: join(folder, 'etc/plugins'),
     settings: join(folder, 'etc/daemon.json'),
   });
-  const look = (links: string[] = []) => checkDocker(places(), 'tb', links);
+  const look = (links: string[] = [], more: Partial<DockerHost> = {}) =>
+    checkDocker(places(), 'tb', { links, bridges: [], ...more });
 
   async function serve(path: string, body: string, status = 200): Promise<void> {
     mkdirSync(join(folder, path, '..'), { recursive: true });
@@ -248,6 +250,38 @@ describe('Docker', () => {
     expect((await look()).at(-1)?.found).toContain('"bridge": "none"');
     put('etc/daemon.json', '{ bridge');
     expect((await look()).at(-1)?.status).toBe('fail');
+  });
+
+  test('networks it removed while the driver was away; those of others are none of its', async () => {
+    const docker = await FakeDocker.start();
+    try {
+      docker.networks.push({ id: idOf('aa'), name: 'known', endpoints: [] });
+      const bridge = (name: string, id: string, named: string | null, engine: 'docker' | 'cni' = 'docker') => ({
+        name,
+        network: { engine, id: idOf(id), name: named },
+      });
+      const bridges = [
+        bridge('tb-aa', 'aa', 'known'),
+        bridge('leak1', 'bb', 'gone'),
+        bridge('tb-cc', 'cc', null),
+        bridge('pods', 'dd', 'pods', 'cni'),
+        { name: 'hand', network: null },
+      ];
+      const ask = () => checkDocker({ ...places(), api: docker.socket }, 'tb', { links: [], bridges });
+      const findings = (await ask()).slice(2);
+      expect(findings.map(({ status, found, remedy }) => [status, found, remedy])).toEqual([
+        ['warn', 'Docker has no network gone any more; its bridge leak1 stays', 'tapbridge rm leak1'],
+        ['warn', `Docker has no network ${idOf('cc')} any more; its bridge tb-cc stays`, 'tapbridge rm tb-cc'],
+      ]);
+      expectHelp(findings);
+      docker.component = 'Podman Engine';
+      expect((await ask()).slice(2)).toEqual([]);
+      docker.answer = { status: 500, text: '{"message":"no"}' };
+      expect((await ask()).slice(2)).toEqual([]);
+      expect(await look([], { bridges })).toEqual([{ area: 'docker', status: 'ok', found: 'no Docker here' }]);
+    } finally {
+      await docker.close();
+    }
   });
 });
 

@@ -206,6 +206,29 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     expect(control.getBridge('tb1')).toMatchObject({ uplink: 'auto', egressAddress: null });
   });
 
+  test('an address of a bridge of ours is none to translate to: it is refused, and not among those there are', async () => {
+    const control = await start();
+    await control.createBridge({ name: 'tb0', subnet: SUBNET });
+    const hint = 'there are: 192.0.2.2';
+    const own = {
+      code: 'invalid',
+      message: '10.88.0.1 is the address of bridge tb0: flows to the outside cannot be translated to it',
+      hint,
+    };
+    const asked = { name: 'tb1', subnet: '10.89.0.0/24' };
+    await expect(control.createBridge({ ...asked, egressAddress: '10.88.0.1' })).rejects.toMatchObject(own);
+    await expect(control.createBridge({ ...asked, egressAddress: '192.0.2.9' })).rejects.toMatchObject({
+      code: 'not-found',
+      hint,
+    });
+    await expect(control.changeBridge('tb0', { egressAddress: '10.88.0.1' })).rejects.toMatchObject(own);
+    await container(control, 'web');
+    await expect(control.changePort('tb0', 'web', { egressAddress: '10.88.0.1' })).rejects.toMatchObject(own);
+    expect(control.listBridges().map(({ name }) => name)).toEqual(['tb0']);
+    await control.createBridge({ ...asked, egressAddress: '192.0.2.2' });
+    expect(control.getBridge('tb1').egressAddress).toBe('192.0.2.2');
+  });
+
   test('the engine refuses an uplink that was named: the change is undone', async () => {
     const control = await start();
     engine.refusals['add-uplink'] = 'engine: no';

@@ -23,7 +23,8 @@ class NamedControl extends FakeControl {
     this.gone.push(bridge);
   }
 
-  getPort(_bridge: string, port: string): never {
+  getPort(_bridge: string, port: string): void {
+    if (port === 'db') return;
     throw new ControlError('not-found', `bridge tb0 has no port ${port}`);
   }
 }
@@ -58,6 +59,15 @@ test('a name that is learned', async () => {
 test('a name that nobody has', async () => {
   expect((await app.request('/v1/bridges/lan')).status).toBe(404);
   expect((await app.request('/v1/bridges/tb0/ports/web')).status).toBe(404);
+  expect(asked).toBe(2);
+});
+
+test('a port whose flows are asked for', async () => {
+  await app.request('/v1/bridges/tb0/flows?portName=my%20web');
+  await app.request('/v1/bridges/tb0/flows?portName=my%20web', { method: 'DELETE' });
+  expect(asked).toBe(2);
+  await app.request('/v1/bridges/tb0/flows?portName=db');
+  await app.request('/v1/bridges/tb0/flows?protocol=tcp');
   expect(asked).toBe(2);
 });
 

@@ -109,6 +109,28 @@ test('control has dropped the port: the record follows at once', async () => {
   expect(endpoints()).toEqual([]);
 });
 
+test('the record of control is lost: a container that may still run is warned of, one that is gone is not', async () => {
+  const ended = `endpoint ${PORT} of ${BRIDGE} is ended: its port is gone`;
+  const lose = async () => {
+    await world.stop();
+    await world.control.removeBridge(BRIDGE);
+    world.logged.length = 0;
+    await world.start();
+  };
+  await lose();
+  expect(world.logged).toEqual([`warn ${ended}; if the container still runs, it has no network any more: restart it`]);
+  await world.network('CreateEndpoint', createEndpoint());
+  await world.network('Join', join4());
+  world.namespaces.delete(SANDBOX);
+  world.seconds += 31;
+  await lose();
+  expect(world.logged).toEqual([`info ${ended}`]);
+  await world.network('CreateEndpoint', createEndpoint());
+  await lose();
+  expect(world.logged).toEqual([`info ${ended}`]);
+  expect(endpoints()).toEqual([]);
+});
+
 test('one that nobody joined, or deleted, is ended after ten minutes', async () => {
   await world.network('Leave', ENDPOINT_CALL);
   world.seconds += 599;

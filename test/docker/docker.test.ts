@@ -36,3 +36,39 @@ test('from the first start on a bridge without record is one that was interrupte
   await docker.close();
   expect(record.text).toBeNull();
 });
+
+test('a network Docker has forgotten is removed with its pools; those of other networks stay', async () => {
+  const control = new FakeDockerControl();
+  const record = new MemoryRecord();
+  const pool = (subnet: string) => ({ id: `tblocal/${subnet}`, subnet, range: null, leases: [], last: null, since: 1 });
+  const network = (id: string, subnets: string[]) => ({
+    id,
+    bridge: { name: `tb-${id.slice(0, 12)}`, subnet: subnets[0] },
+    gateway: null,
+    internal: false,
+    interfacePrefix: 'eth',
+    hostBinding: null,
+    subnets,
+    endpoints: [],
+  });
+  const other = 'd4'.repeat(32);
+  record.save({
+    version: 1,
+    networks: [
+      network(NETWORK.id, ['10.80.0.0/24', 'fd80::/64', '10.82.0.0/24']),
+      network(other, ['10.81.0.0/24', '10.82.0.0/24']),
+    ],
+    pools: ['10.80.0.0/24', 'fd80::/64', '10.81.0.0/24', '10.82.0.0/24'].map(pool),
+  });
+  const docker = await start(control, record);
+  control.before = (step) => {
+    if (step === 'removeBridge') throw new Error('busy');
+  };
+  await expect(docker.removeNetwork(NETWORK.id)).rejects.toThrow('busy');
+  control.before = undefined;
+  await docker.removeNetwork(NETWORK.id);
+  expect([...control.bridges.keys()]).toEqual(['tb-d4d4d4d4d4d4']);
+  expect(record.saved.networks.map(({ id }) => id)).toEqual([other]);
+  expect(record.saved.pools.map(({ subnet }) => subnet)).toEqual(['10.81.0.0/24', '10.82.0.0/24']);
+  await docker.close();
+});

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SILENT } from '../../src/control/log.js';
+import { type Log, SILENT } from '../../src/control/log.js';
 import { Collector } from '../../src/docker/collector.js';
 import { DockerRecord } from '../../src/docker/docker-record.js';
 import type { UsedSubnet } from '../../src/docker/host-subnets.js';
@@ -84,6 +84,8 @@ export class PluginWorld {
   seconds = 1000;
   used: UsedSubnet[] = [];
   readonly told: string[] = [];
+  /** What the collector said, as 'level message'. */
+  readonly logged: string[] = [];
   readonly socket: string;
   private readonly folder = mkdtempSync(join(tmpdir(), 'tapbridge-plugin-'));
   private readonly agent = new Agent({ keepAlive: true });
@@ -112,7 +114,7 @@ export class PluginWorld {
     this.record = new DockerRecord(this.place, SILENT);
     const isNamespace = (path: string) => this.namespaces.has(path);
     const parts = { control, record: this.record, now };
-    this.collector = new Collector({ ...parts, log: SILENT, isNamespace });
+    this.collector = new Collector({ ...parts, log: this.log(), isNamespace });
     const followers = {
       learn: (network: string, endpoint?: string) =>
         void this.told.push(`learn ${network.slice(0, 4)} ${endpoint?.slice(0, 4) ?? ''}`),
@@ -128,6 +130,11 @@ export class PluginWorld {
     const methods = new Map([...pluginMethods(network, ipam), ...this.more]);
     this.server = new PluginServer({ methods, log: SILENT, deadline: this.deadline });
     await new Promise<void>((resolve) => this.server.server.listen(this.socket, resolve));
+  }
+
+  private log(): Log {
+    const say = (level: string) => (_fields: object, message: string) => void this.logged.push(`${level} ${message}`);
+    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
   }
 
   /** The daemon dies: connections break, what was being done is not finished. */

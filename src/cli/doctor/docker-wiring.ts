@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import type { BridgeInfo } from '../../control/model.js';
 import { EngineApi } from '../../docker/engine-api.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
@@ -25,11 +26,23 @@ export const DOCKER_PLACES: Omit<DockerPlaces, 'api'> = {
   settings: '/etc/docker/daemon.json',
 };
 
-/** @param links names of the host's interfaces */
-export async function checkDocker(places: DockerPlaces, driver: string, links: readonly string[]): Promise<Finding[]> {
+/** What there is on the host. */
+export interface DockerHost {
+  /** Names of its interfaces. */
+  links: readonly string[];
+  /** Those of the daemon; none without it. */
+  bridges: readonly Pick<BridgeInfo, 'name' | 'network'>[];
+}
+
+export async function checkDocker(places: DockerPlaces, driver: string, { links, bridges }: DockerHost): Promise<Finding[]> {
   const installed = existsSync(places.api) || existsSync(places.settings);
   const dockerd = installed ? await checkDockerd(places) : ok(AREA, 'no Docker here');
-  return [dockerd, ...(await checkPlugin(places, driver, installed)), ...checkBridges(places, links)];
+  return [
+    dockerd,
+    ...(await checkPlugin(places, driver, installed)),
+    ...checkBridges(places, links),
+    ...(await checkNetworks(places, bridges)),
+  ];
 }
 
 async function checkDockerd({ api }: DockerPlaces): Promise<Finding> {
@@ -41,6 +54,30 @@ async function checkDockerd({ api }: DockerPlaces): Promise<Finding> {
     return ok(AREA, `${await new EngineApi(api, ANSWER_MILLIS).engine()} answers at ${api}`);
   } catch (error) {
     return warn(AREA, (error as Error).message, 'containers of Docker cannot be looked at', 'systemctl status docker');
+  }
+}
+
+/** Networks Docker removed while the driver was away. None when Docker does not answer, which is a finding of its own. */
+async function checkNetworks({ api }: DockerPlaces, bridges: DockerHost['bridges']): Promise<Finding[]> {
+  const dockers = bridges.flatMap(({ name, network }) => (network?.engine === 'docker' ? [{ name, network }] : []));
+  if (dockers.length === 0 || !existsSync(api)) return [];
+  try {
+    const engine = new EngineApi(api, ANSWER_MILLIS);
+    // podman speaks the same language, and has none of Docker's networks.
+    if ((await engine.engine()) !== 'docker') return [];
+    const known = new Set((await engine.networks()).map(({ id }) => id));
+    return dockers
+      .filter(({ network }) => !known.has(network.id))
+      .map(({ name, network }) =>
+        warn(
+          AREA,
+          `Docker has no network ${network.name ?? network.id} any more; its bridge ${name} stays`,
+          'it was removed while the driver was away: nobody can use its subnet',
+          `tapbridge rm ${name}`,
+        ),
+      );
+  } catch {
+    return [];
   }
 }
 

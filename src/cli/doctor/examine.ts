@@ -37,7 +37,7 @@ export async function examine({ socket, state, config, driver }: Examined): Prom
     ...checkSysctls('/proc/sys', ranges),
     ...host.findings,
     ...daemon.findings,
-    ...(await checkDocker({ ...DOCKER_PLACES, api }, driver, host.links)),
+    ...(await checkDocker({ ...DOCKER_PLACES, api }, driver, { links: host.links, bridges: daemon.bridges })),
     ...checkCni(cniPlaces()),
   ];
 }
