@@ -86,6 +86,11 @@ function isOfEverything({ engine }: ControlContext, error: unknown): boolean {
   return error.code === 'forbidden' || (error.cause instanceof SystemError && PASSING.has(error.cause.code));
 }
 
+/** A container with rights of its own may hold its TAP: that costs its port, and is to keep nobody else from the daemon. */
+function isBusy(error: unknown): boolean {
+  return error instanceof SystemError && error.code === 'EBUSY';
+}
+
 function restoredInterfaces(bridges: readonly SavedBridge[]): Set<string> {
   return new Set(bridges.flatMap(({ ports }) => ports.flatMap(({ iface }) => iface ?? [])));
 }
@@ -167,7 +172,7 @@ async function restorePort(context: ControlContext, change: Change, bridgeName: 
       context.log.debug({ bridge: bridgeName, port: name, netns: saved.netns, pid: saved.pid }, `port ${name} ${how}`);
     });
   } catch (error) {
-    if (isOfEverything(context, error)) throw error;
+    if (isOfEverything(context, error) && !isBusy(error)) throw error;
     context.portNumbers.free(number);
     if (saved.iface === null) collectInterface(context, bridgeName, saved);
     else context.changes.release(saved.iface);

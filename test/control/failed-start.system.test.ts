@@ -20,6 +20,7 @@ import { FakeEngine } from './fake-engine.js';
 
 const EMFILE = -24;
 const ENODEV = -19;
+const EBUSY = -16;
 const PUBLISHED = 8080;
 const UPLINK = 'up0';
 
@@ -140,9 +141,12 @@ describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
     await nothingLost();
   });
 
-  test('but an interface that is not to be had again costs its port only', async () => {
+  test.each([
+    ['is not to be had again', ENODEV],
+    ['somebody in the container holds', EBUSY],
+  ])('but an interface that %s costs its port only', async (_, errno) => {
     const store = StateStore.open(folder);
-    const control = await start(store, { binding: refusing(ENODEV) });
+    const control = await start(store, { binding: refusing(errno) });
     expect(control.listPorts('tb1').map(({ name }) => name)).toEqual(['tb1']);
     expect(control.listPorts('tb0').map(({ name }) => name)).toEqual(['tb0', 'web']);
     await control.close();
