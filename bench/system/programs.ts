@@ -1,6 +1,6 @@
 /** Programs a driver starts, and programs it asks once. All of them run inside a namespace of the lab, as its root. */
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab, RunOptions } from '../../dist/lab/lab.js';
@@ -46,6 +46,13 @@ export function ask(
   );
   if (status !== 0) throw new Error(`${command} ${args[0] ?? ''}: ${stderr.trim() || `status ${status}`}`);
   return stdout;
+}
+
+/** Whether a TCP socket listens on this port at all addresses, in the network namespace of a process. */
+export function listensOn(pid: number, port: number): boolean {
+  const local = `00000000:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  // TCP_LISTEN (include/net/tcp_states.h) is 0A.
+  return readFileSync(`/proc/${pid}/net/tcp`, 'latin1').includes(`: ${local} 00000000:0000 0A `);
 }
 
 /** A program that goes on running, and what it has said so far. */

@@ -1,26 +1,16 @@
 /** The routes of a container as CHECK compares them, of both families. */
 import { isIPv4 } from 'node:net';
 import { formatIp, parseIp } from '../netlink/address-text.js';
-import { Family, NlmFlag, RouteTable, RouteType, Rtm } from '../netlink/constants.js';
-import { MessageWriter } from '../netlink/message.js';
+import { Family, RouteType } from '../netlink/constants.js';
 import type { Netlink } from '../netlink/netlink.js';
-import { listRoutes, parseRoute, type Route } from '../netlink/route.js';
+import { listRoutes, type Route } from '../netlink/route.js';
 import type { ResultRoute } from './result.js';
-
-/** rtmsg less its family (include/uapi/linux/rtnetlink.h): nothing is asked for but the family. */
-const RTMSG_REST = 11;
 
 export type PresentRoute = Pick<Route, 'destination' | 'prefix' | 'gateway' | 'index' | 'type'>;
 
 /** Of the main table. @throws SystemError */
 export function presentRoutes(there: Netlink): PresentRoute[] {
-  const request = new MessageWriter(Rtm.getRoute, NlmFlag.request | NlmFlag.dump).u8(Family.ipv6);
-  for (let at = 0; at < RTMSG_REST; at++) request.u8(0);
-  const ipv6 = there.dump(request, 'list the IPv6 routes').map(parseRoute);
-  const ofMain = ipv6.filter(({ table }) => table === RouteTable.main);
-  // The default route has no destination, which the parser takes for IPv4's.
-  const named = ofMain.map((route) => (route.destination === '0.0.0.0' ? { ...route, destination: '::' } : route));
-  return [...listRoutes(there), ...named];
+  return [...listRoutes(there), ...listRoutes(there, Family.ipv6)];
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Ports of the host that lead to a container: asked for, reserved on the host, told to the engine, remembered. */
-
 import { MAX_PUBLISHES } from '../nat/publish-table.js';
 import { formatIpv4, isLoopbackIpv4, parseIpv4 } from '../wire/ipv4-address.js';
 import { bridgeOf, type ControlContext, portOf, withName } from './context.js';

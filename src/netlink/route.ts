@@ -1,4 +1,4 @@
-/** Routes of the main table, as `ip route` shows and changes them: changes of both families, listings of IPv4. */
+/** Routes of the main table, as `ip route` and `ip -6 route` show and change them. */
 import { constants } from 'node:os';
 import { formatIp, parseIp } from './address-text.js';
 import { Family, NlmFlag, ROUTE_CLONED, RouteProtocol, RouteTable, RouteType, Rta, Rtm, Scope } from './constants.js';
@@ -6,7 +6,7 @@ import { attributeU32, type Message, MessageWriter, readAttributes, readI32, rea
 import type { Netlink } from './netlink.js';
 
 export interface Route {
-  /** Network address; '0.0.0.0' with prefix 0 is the default route. */
+  /** Network address; '0.0.0.0' or '::' with prefix 0 is the default route. */
   destination: string;
   /** Bits. */
   prefix: number;
@@ -38,6 +38,7 @@ export interface RouteSpec {
 
 /** rtmsg: family, destination length, source length, tos, table, protocol, scope, type, flags. */
 const RTMSG_BYTES = 12;
+const RTMSG_FAMILY = 0;
 const RTMSG_PREFIX = 1;
 const RTMSG_TABLE = 4;
 const RTMSG_PROTOCOL = 5;
@@ -49,10 +50,10 @@ const RTMSG_FLAGS = 8;
 const RTNEXTHOP_BYTES = 8;
 const RTNEXTHOP_INDEX = 4;
 
-/** IPv4 routes of the main table in the kernel's order. @throws SystemError */
-export function listRoutes(netlink: Netlink): Route[] {
+/** Routes of the main table in the kernel's order. @throws SystemError */
+export function listRoutes(netlink: Netlink, family: number = Family.ipv4): Route[] {
   const request = new MessageWriter(Rtm.getRoute, NlmFlag.request | NlmFlag.dump);
-  routeHeader(request, { prefix: 0, table: RouteTable.unspecified, protocol: 0, scope: 0, type: 0 });
+  routeHeader(request, { family, prefix: 0, table: RouteTable.unspecified, protocol: 0, scope: 0, type: 0 });
   return netlink
     .dump(request, 'list the routes')
     .filter(({ payload }) => (readU32(payload, RTMSG_FLAGS) & ROUTE_CLONED) === 0)
@@ -102,7 +103,7 @@ export function parseRoute(message: Message): Route {
   const hop = firstHop(attributes.get(Rta.multipath));
   const ip = (type: number) => formatIp(attributes.get(type) ?? new Uint8Array(0));
   return {
-    destination: ip(Rta.destination) || '0.0.0.0',
+    destination: ip(Rta.destination) || (readU8(payload, RTMSG_FAMILY) === Family.ipv6 ? '::' : '0.0.0.0'),
     prefix: readU8(payload, RTMSG_PREFIX),
     gateway: hop?.gateway ?? ip(Rta.gateway),
     index: hop?.index ?? attributeU32(attributes, Rta.outInterface, -1),

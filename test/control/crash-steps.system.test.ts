@@ -11,14 +11,14 @@ import { Control } from '../../src/control/control.js';
 import { SILENT } from '../../src/control/log.js';
 import { StateStore } from '../../src/control/state-store.js';
 import type { Binding } from '../../src/native/binding.js';
-import { check } from '../../src/native/system-error.js';
 import { addAddress } from '../../src/netlink/address.js';
 import { deleteLink, getLink, listLinks, moveLink } from '../../src/netlink/link.js';
-import { Netlink } from '../../src/netlink/netlink.js';
+import type { Netlink } from '../../src/netlink/netlink.js';
 import { Netns } from '../../src/netlink/netns.js';
 import { describeSystem } from '../helpers/requirements.js';
 import { binding } from '../native/lab.js';
 import { FakeEngine } from './fake-engine.js';
+import { HereAndThere } from './here-and-there.js';
 
 /** Calls of the addon that return a descriptor. */
 const OPENING = new Set(['openTap', 'openNetns', 'createNetns', 'openNetlink', 'tapNetns']);
@@ -82,37 +82,24 @@ class Run {
 }
 
 describeSystem('a daemon that is killed', ['root', 'tap'], () => {
-  let home: number;
+  let both: HereAndThere;
   let here: Netns;
   let there: Netns;
   let netlink: Netlink;
   let inside: Netlink;
   let folder: string;
 
-  beforeEach(() => {
-    home = check(binding.openNetns('/proc/thread-self/ns/net'), 'openNetns', 'home');
-    begin();
-  });
-  afterEach(() => {
-    end();
-    binding.closeDescriptor(home);
-  });
+  beforeEach(begin);
+  afterEach(end);
 
   function begin(): void {
     folder = mkdtempSync(join(tmpdir(), 'tapbridge-steps-'));
-    here = Netns.create(binding, null);
-    there = Netns.create(binding, null);
-    check(binding.enterNetns(here.descriptor), 'enterNetns', 'here');
-    netlink = Netlink.open(binding);
-    inside = Netlink.open(binding, there.descriptor);
+    both = new HereAndThere();
+    ({ here, there, netlink, inside } = both);
   }
 
   function end(): void {
-    netlink.close();
-    inside.close();
-    check(binding.enterNetns(home), 'enterNetns', 'home');
-    here.close();
-    there.close();
+    both.close();
     rmSync(folder, { recursive: true });
   }
 

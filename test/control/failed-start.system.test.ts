@@ -9,14 +9,12 @@ import { SILENT } from '../../src/control/log.js';
 import { StateStore } from '../../src/control/state-store.js';
 import type { CommandAnswer, CommandArguments, CommandName } from '../../src/engine/protocol.js';
 import type { Binding } from '../../src/native/binding.js';
-import { check } from '../../src/native/system-error.js';
 import { addAddress } from '../../src/netlink/address.js';
 import { createVeth, getLink, listLinks, setLink } from '../../src/netlink/link.js';
-import { Netlink } from '../../src/netlink/netlink.js';
-import { Netns } from '../../src/netlink/netns.js';
 import { describeSystem } from '../helpers/requirements.js';
 import { binding } from '../native/lab.js';
 import { FakeEngine } from './fake-engine.js';
+import { HereAndThere } from './here-and-there.js';
 
 const EMFILE = -24;
 const ENODEV = -19;
@@ -37,20 +35,13 @@ class DyingEngine extends FakeEngine {
 }
 
 describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
-  let home: number;
-  let here: Netns;
-  let there: Netns;
-  let inside: Netlink;
+  let both: HereAndThere;
   let folder: string;
   let interfaces: number[];
 
   beforeEach(async () => {
-    home = check(binding.openNetns('/proc/thread-self/ns/net'), 'openNetns', 'home');
     folder = mkdtempSync(join(tmpdir(), 'tapbridge-failed-'));
-    here = Netns.create(binding, null);
-    there = Netns.create(binding, null);
-    check(binding.enterNetns(here.descriptor), 'enterNetns', 'here');
-    inside = Netlink.open(binding, there.descriptor);
+    both = new HereAndThere();
     outside();
     const store = StateStore.open(folder);
     const control = await start(store);
@@ -61,7 +52,7 @@ describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
       const routed = { subnet: '10.88.0.0/24', uplink: UPLINK };
       await control.createBridge({ name: bridge, ...(bridge === 'tb0' ? routed : { uplink: 'none' }) });
       const ip = bridge === 'tb0' ? { ip: '10.88.0.5' } : {};
-      await control.attach(bridge, { port, netns: `/proc/${process.pid}/fd/${there.descriptor}`, ifname, ...ip });
+      await control.attach(bridge, { port, netns: `/proc/${process.pid}/fd/${both.there.descriptor}`, ifname, ...ip });
     }
     await control.publish('tb0', { protocol: 'tcp', hostPort: PUBLISHED, port: 80, portName: 'web' });
     interfaces = indices();
@@ -69,23 +60,18 @@ describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
     store.close();
   });
   afterEach(() => {
-    inside.close();
-    check(binding.enterNetns(home), 'enterNetns', 'home');
-    binding.closeDescriptor(home);
-    here.close();
-    there.close();
+    both.close();
     rmSync(folder, { recursive: true });
   });
 
   function outside(): void {
-    const netlink = Netlink.open(binding);
+    const { netlink } = both;
     createVeth(netlink, { name: UPLINK }, { name: 'far' });
     for (const name of [UPLINK, 'far']) setLink(netlink, getLink(netlink, name).index, { up: true });
     addAddress(netlink, getLink(netlink, UPLINK).index, '192.0.2.2', 24);
-    netlink.close();
   }
 
-  const indices = () => listLinks(inside).map(({ index }) => index);
+  const indices = () => listLinks(both.inside).map(({ index }) => index);
 
   function start(store: StateStore, options: { engine?: FakeEngine; binding?: Binding } = {}): Promise<Control> {
     return Control.start({ binding, engine: new FakeEngine(), store, log: SILENT, ...options });

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { closeSync, constants, fstatSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { HostListener, type ListenerSpec } from '../../src/control/host-listener.js';
 import { UdpSessions } from '../../src/control/listener-udp.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
+import { openDescriptors } from '../helpers/descriptors.js';
 
 const LOOPBACK = parseIpv4('127.0.0.1');
 const ends: (() => void)[] = [];
@@ -188,24 +189,13 @@ describe('sockets of others that cannot be listened at', () => {
     return { path, descriptor: () => openSync(path, 'w') };
   }
 
-  function countOpen(path: string): number {
-    const targets = readdirSync('/proc/self/fd').map((descriptor) => {
-      try {
-        return readlinkSync(`/proc/self/fd/${descriptor}`);
-      } catch {
-        return '';
-      }
-    });
-    return targets.filter((target) => target === path).length;
-  }
-
   test.each(['tcp', 'udp'] as const)('%s: all of them are closed, those of later batches, too', async (protocol) => {
     const { path, descriptor } = openFile();
     const sockets = Array.from({ length: 300 }, descriptor);
-    expect(countOpen(path)).toBe(300);
+    expect(openDescriptors(path)).toBe(300);
     const spec = { protocol, hostAddress: LOOPBACK, hostPort: 18_000, count: 300, address: LOOPBACK, port: 80 };
     await expect(HostListener.adopt(spec, sockets)).rejects.toThrow('cannot listen at 127.0.0.1:18000');
-    expect(countOpen(path)).toBe(0);
+    expect(openDescriptors(path)).toBe(0);
   });
 
   test('one that Node closed is not closed again: its number is another file by then', async () => {

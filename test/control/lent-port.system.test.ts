@@ -3,22 +3,23 @@ import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control } from '../../src/control/control.js';
 import type { Binding } from '../../src/native/binding.js';
-import { check, type SystemError } from '../../src/native/system-error.js';
+import type { SystemError } from '../../src/native/system-error.js';
 import { listAddresses } from '../../src/netlink/address.js';
 import { createVeth, deleteLink, findLink, getLink, moveLink, setLink } from '../../src/netlink/link.js';
 import { NetworkMonitor } from '../../src/netlink/monitor.js';
-import { Netlink } from '../../src/netlink/netlink.js';
-import { Netns } from '../../src/netlink/netns.js';
+import type { Netlink } from '../../src/netlink/netlink.js';
+import type { Netns } from '../../src/netlink/netns.js';
 import { listRoutes } from '../../src/netlink/route.js';
 import { describeSystem } from '../helpers/requirements.js';
 import { binding } from '../native/lab.js';
 import { FakeEngine } from './fake-engine.js';
+import { HereAndThere } from './here-and-there.js';
 
 const MAC = '02:00:00:00:00:07';
 const { EPERM } = constants.errno;
 
 describeSystem('interfaces in containers', ['root', 'tap'], () => {
-  let home: number;
+  let both: HereAndThere;
   let here: Netns;
   let there: Netns;
   let netlink: Netlink;
@@ -26,23 +27,14 @@ describeSystem('interfaces in containers', ['root', 'tap'], () => {
   let control: Control;
 
   beforeEach(async () => {
-    home = check(binding.openNetns('/proc/thread-self/ns/net'), 'openNetns', 'home');
-    here = Netns.create(binding, null);
-    there = Netns.create(binding, null);
-    check(binding.enterNetns(here.descriptor), 'enterNetns', 'here');
-    netlink = Netlink.open(binding);
-    inside = Netlink.open(binding, there.descriptor);
+    both = new HereAndThere();
+    ({ here, there, netlink, inside } = both);
     control = await Control.start({ binding, engine: new FakeEngine() });
     await control.createBridge({ name: 'tb0', subnet: '10.88.0.0/24', uplink: 'none' });
   });
   afterEach(async () => {
     await control.close();
-    netlink.close();
-    inside.close();
-    check(binding.enterNetns(home), 'enterNetns', 'home');
-    binding.closeDescriptor(home);
-    here.close();
-    there.close();
+    both.close();
   });
 
   const sandbox = () => `/proc/self/fd/${there.descriptor}`;

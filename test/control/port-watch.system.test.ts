@@ -6,14 +6,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control } from '../../src/control/control.js';
 import { type Log, SILENT } from '../../src/control/log.js';
 import { StateStore } from '../../src/control/state-store.js';
-import { check, EBADFD } from '../../src/native/system-error.js';
+import { EBADFD } from '../../src/native/system-error.js';
 import { listAddresses } from '../../src/netlink/address.js';
 import { createVeth, deleteLink, findLink, getLink } from '../../src/netlink/link.js';
-import { Netlink } from '../../src/netlink/netlink.js';
-import { Netns } from '../../src/netlink/netns.js';
+import type { Netlink } from '../../src/netlink/netlink.js';
+import type { Netns } from '../../src/netlink/netns.js';
 import { describeSystem } from '../helpers/requirements.js';
 import { binding } from '../native/lab.js';
 import { FakeEngine } from './fake-engine.js';
+import { HereAndThere } from './here-and-there.js';
 
 const { EMFILE } = constants.errno;
 const HOST_PORT = 0;
@@ -22,8 +23,7 @@ const CONTAINER_PORT = 1;
 const SOON = { timeout: 5000 };
 
 describeSystem('ports the engine gave up', ['root', 'tap'], () => {
-  let home: number;
-  let here: Netns;
+  let both: HereAndThere;
   let there: Netns;
   let netlink: Netlink;
   let folder: string;
@@ -33,11 +33,8 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
   let said: string[];
 
   beforeEach(async () => {
-    home = check(binding.openNetns('/proc/thread-self/ns/net'), 'openNetns', 'home');
-    here = Netns.create(binding, null);
-    there = Netns.create(binding, null);
-    check(binding.enterNetns(here.descriptor), 'enterNetns', 'here');
-    netlink = Netlink.open(binding);
+    both = new HereAndThere();
+    ({ there, netlink } = both);
     folder = mkdtempSync(join(tmpdir(), 'tapbridge-watch-'));
     await start();
     await control.createBridge({ name: 'tb0', subnet: '10.88.0.0/24', uplink: 'none' });
@@ -46,11 +43,7 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
   afterEach(async () => {
     await control.close();
     store.close();
-    netlink.close();
-    check(binding.enterNetns(home), 'enterNetns', 'home');
-    binding.closeDescriptor(home);
-    here.close();
-    there.close();
+    both.close();
     rmSync(folder, { recursive: true });
   });
 

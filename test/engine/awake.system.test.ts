@@ -1,6 +1,7 @@
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Awake, openCores, whyCoresSleep } from '../../src/engine/awake.js';
+import { openDescriptors } from '../helpers/descriptors.js';
 import { describeSystem } from '../helpers/requirements.js';
 
 const DEVICE = '/dev/cpu_dma_latency';
@@ -14,16 +15,7 @@ function strictest(): number {
   return value.readInt32LE();
 }
 
-function opened(): number {
-  const links = readdirSync('/proc/self/fd').map((name) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${name}`);
-    } catch {
-      return '';
-    }
-  });
-  return links.filter((link) => link === DEVICE).length;
-}
+const opened = () => openDescriptors(DEVICE);
 
 // Others on this machine may ask for the same: what can be seen is that it is asked for, not that it is no longer.
 describeSystem('the kernel lets idle cores poll', ['awake'], () => {

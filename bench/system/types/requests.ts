@@ -2,9 +2,9 @@
  * What people run: a web server and a store, asked through published ports from outside by the usual load generators. In a container the servers run
  * already; in a host of the lab's they are started here.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ask, Program } from '../programs.js';
+import { ask, listensOn, Program } from '../programs.js';
 import { NGINX_PORT, nginxConfig, PAGE, REDIS_ARGUMENTS, REDIS_PORT } from '../request-servers.js';
 import type { BenchType, Measurement, Trial } from '../type.js';
 
@@ -20,8 +20,7 @@ function seconds(trial: Trial): number {
 
 /** Starts a server where none listens, and waits until it does. */
 async function serve({ lab, a }: Trial, port: number, command: string, args: () => readonly string[]): Promise<void> {
-  const socket = new RegExp(`: 00000000:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `);
-  const listens = () => socket.test(readFileSync(`/proc/${a.pid}/net/tcp`, 'latin1'));
+  const listens = () => listensOn(a.pid, port);
   if (listens()) return;
   await Program.start(lab, a.namespace, command, args()).until('a socket that listens', listens);
 }

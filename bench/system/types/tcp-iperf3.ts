@@ -1,11 +1,8 @@
 /** The same as tcp-1 by somebody else's generator: if the two tell different stories, believe neither. */
-import { readFileSync } from 'node:fs';
-import { ask, Program } from '../programs.js';
+import { ask, listensOn, Program } from '../programs.js';
 import type { BenchType, Measurement, Trial } from '../type.js';
 
 const PORT = 5201;
-/** What a socket that listens on the port looks like in /proc/net/tcp. */
-const LISTENING = new RegExp(`: 00000000:${PORT.toString(16).toUpperCase()} 00000000:0000 0A `);
 const WARM_UP = ['-n', '64M'];
 
 interface Said {
@@ -34,7 +31,7 @@ export const tcp1Iperf3: BenchType = {
 
 async function iperf3({ lab, a, b, addressOfB }: Trial, limit: readonly string[]): Promise<Measurement> {
   const server = Program.start(lab, b.namespace, 'iperf3', ['-s', '-4', '-1', '-p', String(PORT)]);
-  await server.until('a socket that listens', () => LISTENING.test(readFileSync(`/proc/${b.pid}/net/tcp`, 'latin1')));
+  await server.until('a socket that listens', () => listensOn(b.pid, PORT));
   const said = JSON.parse(ask(a.namespace, 'iperf3', ['-c', addressOfB, '-p', String(PORT), '-J', ...limit])) as Said;
   if (said.error !== undefined) throw new Error(`iperf3: ${said.error}`);
   const { sum_sent: sent, sum_received: received } = said.end;
