@@ -13,7 +13,7 @@ import { Client } from '../dist/client/client.js';
 import { Lab } from '../dist/lab/lab.js';
 import type { LabNamespace } from '../dist/lab/lab-namespace.js';
 import { getLink, moveLink } from '../dist/netlink/link.js';
-import { describeMachine } from './machine.js';
+import { describeMachine, TICKS_PER_SECOND, ticksOf } from './machine.js';
 import { percentile } from './statistics.js';
 
 const START_MILLIS = 10_000;
@@ -22,8 +22,6 @@ const IDLE_PORTS = 10;
 const DETACHED = 20;
 /** A jiffy of the commonest kernel configuration (CONFIG_HZ=250) is 4 ms: what waits for grace periods comes in such steps. */
 const BIN_MILLIS = 4;
-/** proc_stat(5): USER_HZ. */
-const TICKS_PER_SECOND = 100;
 
 const { values } = parseArgs({ options: { count: { type: 'string', default: '200' }, idle: { type: 'string', default: '0' } } });
 const [count, idle] = [Number(values.count), Number(values.idle)];
@@ -107,11 +105,6 @@ async function startDaemon(client: Client, namespace: LabNamespace): Promise<num
     if (version !== undefined) return version.pid;
     if (program.exitCode !== null || performance.now() > deadline) throw new Error('the daemon does not answer');
   }
-}
-
-function ticksOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-  return Number(fields[11]) + Number(fields[12]);
 }
 
 async function millisOf(work: () => Promise<unknown>): Promise<number> {

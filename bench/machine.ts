@@ -137,6 +137,12 @@ export function cpuTimes(): CpuTimes {
   };
 }
 
+/** What a process has worked so far. */
+export function ticksOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
 /** What a file of one line says, or something else when there is none. */
 function line(path: string, otherwise: string): string {
   return printable(read(path)) || otherwise;

@@ -48,8 +48,8 @@ test('settings of dockerd are JSON', () => {
   ]);
 });
 
-test('commands and options of tapbridge in it exist', () => {
-  const program = buildProgram();
+test('commands and options of tapbridge in it exist', async () => {
+  const program = await buildProgram();
   const used = [...document.matchAll(/(?:^ {4}(?:\$ )?|`)tapbridge ((?:[a-z]+ )*[a-z]+)((?: [^\n`]*)?)/gm)];
   expect(used.length).toBeGreaterThan(15);
   for (const [text, words, rest] of used) {

@@ -31,7 +31,9 @@ function runnable(command: Command, path: string): [string, Command][] {
 /** Told once for all commands. */
 const COMMON = ['--socket', '--json', '--help'];
 
-test.each(runnable(buildProgram(), ''))('the reference names %s and its options', (path, command) => {
+const commands = runnable(await buildProgram(), '');
+
+test.each(commands)('the reference names %s and its options', (path, command) => {
   const rows = rowsOf(path);
   expect(rows).not.toBe('');
   const missing = command.options
@@ -44,7 +46,7 @@ test.each(runnable(buildProgram(), ''))('the reference names %s and its options'
 });
 
 test('options in the reference exist', () => {
-  const known = new Set(runnable(buildProgram(), '').flatMap(([, command]) => command.options.map(({ long }) => long)));
+  const known = new Set(commands.flatMap(([, command]) => command.options.map(({ long }) => long)));
   const named = [...reference.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
   expect(named.filter((option) => option !== '--help' && !known.has(option))).toEqual([]);
 });

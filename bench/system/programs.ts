@@ -5,9 +5,12 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab, RunOptions } from '../../dist/lab/lab.js';
 import type { LabNamespace } from '../../dist/lab/lab-namespace.js';
+import { ticksOf } from '../machine.js';
 
 const READY_MILLIS = 10_000;
 const LOOK_MILLIS = 5;
+/** What works less than a tick of the kernel's clock in so long is idle. */
+const IDLE_MILLIS = 50;
 /** Where Debian puts what only root uses; not in everybody's PATH. */
 const MORE_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
 
@@ -82,6 +85,18 @@ export class Program {
     options: Pick<RunOptions, 'env' | 'stdin'> = {},
   ): Program {
     return new Program(command, lab.start(namespace, locate(command), args, { ...options, stdio: 'pipe' }));
+  }
+
+  /** Waits until it rests. What a daemon does when it has started (its engine rehearses) is no part of what is measured. */
+  untilIdle(): Promise<void> {
+    let before = 0;
+    return this.until('a rest', async () => {
+      await sleep(IDLE_MILLIS);
+      const worked = ticksOf(this.pid);
+      const idle = worked - before <= 1;
+      before = worked;
+      return idle;
+    });
   }
 
   /** SIGKILL; waits until it is gone. */

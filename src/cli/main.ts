@@ -20,7 +20,7 @@ function speakOneLine(command: Command, path: string): void {
   for (const child of command.commands) speakOneLine(child, `${path} ${child.name()}`);
 }
 
-const program = buildProgram();
+const program = await buildProgram(process.argv[2]);
 speakOneLine(program, 'tapbridge');
 // A reader that left is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

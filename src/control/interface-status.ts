@@ -10,7 +10,7 @@
  * What cannot be asked (a namespace that ended) keeps what was last seen.
  */
 import { fstatSync } from 'node:fs';
-import { findLink } from '../netlink/link.js';
+import { findLink, type Link } from '../netlink/link.js';
 import { Netlink } from '../netlink/netlink.js';
 import type { ControlContext } from './context.js';
 import { reasonOf } from './log.js';
@@ -21,9 +21,21 @@ const REPLY_BYTES = 4096;
 
 /** Brings `presentName`, `interfaceUp` and `queueDrops` of these ports up to date. Never throws. */
 export function lookAtInterfaces(context: ControlContext, ports: readonly PortRecord[]): void {
+  visitInterfaces(context, ports, (link, port) => {
+    port.presentName = link.name === port.interface ? null : link.name;
+    port.interfaceUp = link.up;
+    port.queueDrops = link.txDropped;
+  });
+}
+
+/** @param there a conversation with the namespace the interface is in */
+export type Visit = (link: Link, port: PortRecord, there: Netlink) => void;
+
+/** Calls `visit` for the interface of each of these ports that has one, and that can be asked. Never throws. */
+export function visitInterfaces(context: ControlContext, ports: Iterable<PortRecord>, visit: Visit): void {
   const namespaces = new Map<string, PortRecord[]>();
   for (const port of ports) {
-    if (port.kind === 'host') look(context, context.netlink, port);
+    if (port.kind === 'host') look(context, context.netlink, port, visit);
     if (port.kind !== 'tap') continue;
     const identity = identityOfTap(context, port);
     if (identity === undefined) continue;
@@ -34,7 +46,7 @@ export function lookAtInterfaces(context: ControlContext, ports: readonly PortRe
   for (const members of namespaces.values()) {
     const there = enter(context, members[0]);
     if (there === undefined) continue;
-    for (const port of members) look(context, there, port);
+    for (const port of members) look(context, there, port, visit);
     there.close();
   }
 }
@@ -55,16 +67,13 @@ export function identityOfTap({ binding, here }: ControlContext, port: PortRecor
   return identity;
 }
 
-function look(context: ControlContext, netlink: Netlink, port: PortRecord): void {
+function look(context: ControlContext, netlink: Netlink, port: PortRecord, visit: Visit): void {
   const name = context.binding.tapName(port.descriptor);
   if (typeof name === 'number') return;
   try {
     const link = findLink(netlink, name);
     // Moved elsewhere, and the name taken by another interface: a veth, most likely.
-    if (link?.kind !== 'tun') return;
-    port.presentName = name === port.interface ? null : name;
-    port.interfaceUp = link.up;
-    port.queueDrops = link.txDropped;
+    if (link?.kind === 'tun') visit(link, port, netlink);
   } catch (error) {
     context.log.debug({ port: port.name, reason: reasonOf(error) }, `cannot look at the interface of port ${port.name}`);
   }

@@ -3,7 +3,8 @@
  *
  *     changes of the host ─▶ interfaces nobody remembers ─▶ numbers ─▶ each bridge: host port, ports, publishes, tables ─▶ frames ─▶ the record
  *
- * The engine reads no port before all are there: a container that asks for the MAC of one that is attached next would ask in vain, and not again for a second.
+ * The engine reads no port before all are there: a container that asks for the MAC of one that is attached next would ask in vain, and not again for a second
+ * (what was asked in vain all the same: ask-again.ts).
  * Invariants: until all is done the record on disk says what it said, so that a crash in between forgets nothing; bridges and ports get the numbers they
  * had, since flows that survived name them; what cannot be restored is dropped with a warning, its interface, publishes and entries with it.
  */
@@ -11,6 +12,7 @@ import { SystemError } from '../native/system-error.js';
 import { deleteLink, listLinks } from '../netlink/link.js';
 import { parseIpv4 } from '../wire/ipv4-address.js';
 import { parseMac } from '../wire/mac-address.js';
+import { askAgain } from './ask-again.js';
 import { attachPort, keepInterface } from './attach.js';
 import { joinBridge, makeBridge } from './bridges.js';
 import { bridgeOf, type ControlContext, save } from './context.js';
@@ -54,6 +56,7 @@ export async function restore(
   }
   context.restoring = null;
   save(context);
+  await askAgain(context);
 }
 
 async function restoreBridges(context: ControlContext, change: Change, saved: SavedState): Promise<void> {

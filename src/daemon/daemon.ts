@@ -10,20 +10,17 @@
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
-import { Control } from '../control/control.js';
+import type { Control } from '../control/control.js';
 import { ControlError } from '../control/control-error.js';
 import { defined } from '../control/defined.js';
-import { flowFilePath } from '../control/flow-file.js';
 import type { HealthSource } from '../control/health.js';
 import { type Log, reasonOf } from '../control/log.js';
 import { removeDirectories } from '../control/made-directories.js';
 import type { OnStop } from '../control/on-stop.js';
-import { StateStore } from '../control/state-store.js';
+import type { StateStore } from '../control/state-store.js';
 import { EngineGroup } from '../engine/engine-group.js';
 import { loadBinding } from '../native/binding.js';
 import type { Config } from './config.js';
-import { carryOutNotes } from './detach-notes.js';
 import type { DockerPlugin, DockerPluginOptions } from './docker-plugin.js';
 import { checkHost } from './host-check.js';
 import { type KeepAwake, resolveKeepAwake } from './keep-awake.js';
@@ -75,10 +72,17 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   // From here on signals must find their way to the cleaning up below, also while starting.
   const ending = whatEnds();
   try {
+    // After a crash containers wait for this. So the model is loaded while the engine's thread starts, and the API when they are connected again.
+    const starting = EngineGroup.start(binding, { threads: options.threads ?? 1, keepAwake });
+    const [{ Control }, { StateStore }, { flowFilePath }, { carryOutNotes }] = await Promise.all([
+      import('../control/control.js'),
+      import('../control/state-store.js'),
+      import('../control/flow-file.js'),
+      import('./detach-notes.js'),
+      starting,
+    ]);
+    engine = await starting;
     store = StateStore.open(options.state);
-    // The API takes a tenth of a second to load, in which the engine can rehearse: after a crash containers wait for both.
-    const loading = import('./app.js');
-    engine = await EngineGroup.start(binding, { threads: options.threads ?? 1, keepAwake });
     const flowFile = flowFilePath(options.socket);
     control = await Control.start({ binding, engine, log, store, flowFile, nat: defined(options.nat ?? {}) });
     await carryOutNotes(control, options.state, log);
@@ -88,7 +92,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       docker = await startDockerPlugin(options.docker, { binding, control, state: options.state, log });
       sources.push(docker);
     }
-    const { createApp } = await loading;
+    const [{ createApp }, { getRequestListener }] = await Promise.all([import('./app.js'), import('@hono/node-server')]);
     server = createServer(getRequestListener(createApp(control, log, docker, sources).fetch));
     if (metricsAt !== null) {
       const { serveMetrics } = await import('./metrics-listener.js');

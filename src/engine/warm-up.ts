@@ -1,5 +1,5 @@
 /**
- * Warm-up: the engine's code, run over frames of its own before the first real one comes.
+ * Warm-up: the engine's code, run over frames of its own while no real one waits.
  *
  * V8 interprets a function until it has been called some thousand times. A bridge with little traffic would stay there for a while: an echo
  * every few milliseconds takes 0.72 of the time with the rehearsal (docs/performance.md, "What paid"). So every
@@ -47,15 +47,22 @@ const OPTIONS: BurstIoOptions = {
   transmitWords: 1 << 12,
 };
 
+/** Frames received, sent, and lost for whatever reason: a rehearsal that loses frames rehearses the wrong thing. */
+export interface Rehearsed {
+  received: number;
+  sent: number;
+  lost: number;
+}
+
 /**
- * Takes 0.1 to 0.2 s, once a thread.
+ * A pass at a time, 0.1 to 0.2 s in all, once a thread: whoever asks for the next pass does it when there is nothing else to do. A real frame, and a daemon that
+ * restores ports after a crash, wait for one pass at most.
  * @param shared over tables as several threads share them: each kind of table has code of its own, and what is rehearsed with one is undone by
  * the first frame with the other
  * @param routes through the gateway, too
- * @returns frames received, sent, and lost for whatever reason: a rehearsal that loses frames rehearses the wrong thing
  */
-export function warmUp(shared: boolean, routes: boolean): { received: number; sent: number; lost: number } {
-  const total = { received: 0, sent: 0, lost: 0 };
+export function* warmUp(shared: boolean, routes: boolean): Generator<void, Rehearsed> {
+  const total: Rehearsed = { received: 0, sent: 0, lost: 0 };
   const guard = routes ? new GuardBitmap(new ArrayBuffer(GUARD_BYTES)) : null;
   // Several times over, because what the code has met only once it takes for what will always be: the arena, the class of the burst I/O. The first
   // real frame would undo what was compiled for that.
@@ -64,7 +71,7 @@ export function warmUp(shared: boolean, routes: boolean): { received: number; se
     const Io = times % 2 === 0 ? oneKind() : anotherKind();
     const isFirst = times === 0;
     const passes = isFirst ? FIRST_PASSES : PASSES;
-    const { portCounters, gatewayCounters } = rehearse(new Io(OPTIONS), shared, isFirst ? guard : null, passes);
+    const { portCounters, gatewayCounters } = yield* rehearse(new Io(OPTIONS), shared, isFirst ? guard : null, passes);
     for (let port = 0; port < PORTS; port++) {
       total.received += portCounters.get(port, PORT.rx_frames);
       total.sent += portCounters.get(port, PORT.tx_frames);
@@ -93,7 +100,7 @@ function anotherKind(): typeof Rehearsal {
   };
 }
 
-function rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, passes: number): Engine {
+function* rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, passes: number): Generator<void, Engine> {
   const engine = new Engine({ io, ioOptions: OPTIONS, awake: new Awake({ keepAwake() {}, close() {} }) });
   const settings = { ...DEFAULT_BRIDGE_SETTINGS, fdbLimit: FDB_LIMIT };
   engine.addBridge(0, settings, shared ? allocateBridge(FDB_LIMIT, PORTS) : undefined);
@@ -110,7 +117,10 @@ function rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, pas
     openGateway(engine, guard);
     io.prepareGateway();
   }
-  for (let pass = 0; pass < passes; pass++) engine.step(0);
+  for (let pass = 0; pass < passes; pass++) {
+    engine.step(0);
+    yield;
+  }
   engine.close();
   return engine;
 }

@@ -45,6 +45,8 @@ export type Reply =
 /** Parts of a table from which on its users are warned, and below which they are told that it is over. */
 const PRESSURE = 0.8;
 const RELIEF = 0.7;
+/** Commands come in rows: for so long behind one the next is waited for before the rehearsal goes on. */
+const ROW_MICROS = 5000;
 
 const input = workerData as WorkerInput;
 const ioOptions = burstIoOptions(input.maxPorts);
@@ -182,15 +184,20 @@ function tellEndedReplays(): void {
 }
 
 post({ id: 0, waker: io.waker });
-// Nobody has a port yet, and commands wait: the daemon goes on starting meanwhile.
-warmUp(input.place.count > 1, input.place.index === 0);
+const rehearsal = warmUp(input.place.count > 1, input.place.index === 0);
+let rehearsed = false;
+let commanded = false;
 for (let running = true; running; ) {
-  engine.step(-1);
+  const handled = engine.step(rehearsed ? -1 : commanded ? ROW_MICROS : 0);
   if (engine.failedPorts > 0) {
     tellFailedPorts();
   }
   if (engine.woken) {
     running = takeCommands();
+    commanded = true;
+  } else if (!rehearsed && handled === 0) {
+    rehearsed = rehearsal.next().done === true;
+    commanded = false;
   }
 }
 input.commands.close();

@@ -22,9 +22,13 @@ const NDMSG_BYTES = 12;
 const NDMSG_INDEX = 4;
 const NDMSG_STATE = 8;
 
-/** IPv4 entries of one interface (or of all: -1), without the kernel's own for multicast and broadcast (NUD_NOARP). @throws SystemError */
-export function listNeighbors(netlink: Netlink, index: number | -1 = -1): Neighbor[] {
-  const request = neighborHeader(new MessageWriter(Rtm.getNeighbor, NlmFlag.request | NlmFlag.dump), Family.ipv4, 0, 0);
+/**
+ * Entries of one interface (or of all: -1), without the kernel's own for multicast and broadcast (NUD_NOARP).
+ * @param family AF_UNSPEC: both
+ * @throws SystemError
+ */
+export function listNeighbors(netlink: Netlink, index: number | -1 = -1, family: number = Family.ipv4): Neighbor[] {
+  const request = neighborHeader(new MessageWriter(Rtm.getNeighbor, NlmFlag.request | NlmFlag.dump), family, 0, 0);
   return netlink
     .dump(request, 'list the neighbors')
     .map(parseNeighbor)
@@ -48,14 +52,14 @@ export function removeNeighbor(netlink: Netlink, index: number, address: string)
   netlink.change(request, `remove neighbor ${address} from interface ${index}`, String(index));
 }
 
-/** Removes the IPv4 entries of an interface, the permanent ones only with `permanent`. @throws SystemError */
-export function flushNeighbors(netlink: Netlink, index: number, options: { permanent: boolean } = { permanent: false }): void {
-  for (const { address, state } of listNeighbors(netlink, index)) {
-    if ((state & NeighborState.permanent) !== 0 && !options.permanent) continue;
+/** Removes the entries of an interface that still wait for their first answer: whoever sends next asks at once. @throws SystemError */
+export function removeUnanswered(netlink: Netlink, index: number): void {
+  for (const { address, state } of listNeighbors(netlink, index, Family.unspecified)) {
+    if ((state & NeighborState.incomplete) === 0) continue;
     try {
       removeNeighbor(netlink, index, address);
     } catch (error) {
-      // It aged out meanwhile.
+      // It was given up meanwhile.
       if (!isErrno(error, constants.errno.ENOENT)) throw error;
     }
   }

@@ -28,7 +28,7 @@ export async function runCommand(socket: string, args: string[], onOut: (text: s
     return true;
   }) as never);
   process.exitCode = undefined;
-  await buildProgram().parseAsync([...args, '--socket', socket], { from: 'user' });
+  await (await buildProgram()).parseAsync([...args, '--socket', socket], { from: 'user' });
   result.status = Number(process.exitCode ?? 0);
   vi.restoreAllMocks();
   return result;

@@ -5,7 +5,7 @@ import { completionScript, SHELLS } from '../../src/cli/completion.js';
 import { NAMED } from '../../src/cli/completion-names.js';
 import { buildProgram } from '../../src/cli/program.js';
 
-const program = buildProgram();
+const program = await buildProgram();
 
 /** Words bash offers for the last of `words`; what the script asks for is answered with the question and some names. */
 function completions(...words: string[]): string[] {

@@ -32,6 +32,7 @@ export async function connectByGateway(lab: Lab, { a, b }: Wiring, options: read
   await client.createBridge({ name: BRIDGE, subnet: SUBNET, gateway: GATEWAY, uplink: UPLINK });
   await client.attach(BRIDGE, { port: 'a', netns: a.netnsPath, ip: A });
   for (const port of NAT_PORTS) await client.publish(BRIDGE, { protocol: 'tcp', hostPort: port, port, portName: 'a' });
+  await daemon.untilIdle();
   return { addressOfA: OUTSIDE_OF_HOST, addressOfB: OUTSIDE, processes: [daemon.pid] };
 }
 

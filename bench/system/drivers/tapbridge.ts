@@ -26,6 +26,7 @@ export async function connectByDaemon(lab: Lab, { a, b, spare }: Wiring, options
   for (const [index, { namespace, ifname }] of spare.entries()) {
     await client.attach(BRIDGE, { port: `s${index}`, netns: namespace.path, ifname });
   }
+  await daemon.untilIdle();
   return { addressOfA: A, addressOfB: B, processes: [daemon.pid] };
 }
 
