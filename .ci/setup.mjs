@@ -52,3 +52,6 @@ for (const project of ['tsconfig.json', 'bench/tsconfig.json']) {
   // Incremental: a second when nothing changed.
   run(`compiling ${project}`, process.execPath, ['node_modules/typescript/bin/tsc', '-p', project]);
 }
+if (changed('dist/cni/tapbridge-cni.js') < changed('src')) {
+  run('joining the modules of the CNI plugin', 'npm', ['run', '--silent', 'build:cni']);
+}

@@ -3,12 +3,11 @@
  * One real Docker engine, `docker run` on its docker0, on a network of its bridge driver, and on one of ours, in turns that change from round to
  * round; then many containers on ours, whose daemon is killed and started again.
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { writeImage } from '../dist/lab/container-image.js';
 import { DockerEngine } from '../dist/lab/docker-engine.js';
 import { Lab } from '../dist/lab/lab.js';
-import { describeMachine } from './machine.js';
+import { describeMachine, forgetNodeSettings, TICKS_PER_SECOND, ticksOf } from './machine.js';
 import { median } from './statistics.js';
 import { ENGINE_NEEDS } from './system/drivers/docker-containers.js';
 import { DaemonWithDocker } from './system/drivers/docker-tapbridge.js';
@@ -17,8 +16,6 @@ import { absence } from './system/plan.js';
 const IMAGE = 'box';
 const SUBNET = '198.18.0.0/24';
 const AT_A_TIME = 5;
-/** proc_stat(5): USER_HZ. */
-const TICKS_PER_SECOND = 100;
 /** Resolution of the outage. */
 const ECHO_MILLIS = 5;
 const PATIENCE_MILLIS = 20_000;
@@ -38,6 +35,7 @@ if (lacking !== null) {
   process.exit(1);
 }
 
+forgetNodeSettings();
 const lab = Lab.create('tbrun');
 try {
   const { cpu, cores, kernel, node } = describeMachine();
@@ -80,14 +78,14 @@ async function compareStarts(engine: DockerEngine): Promise<void> {
 }
 
 async function startMany(engine: DockerEngine, { pid }: DaemonWithDocker): Promise<void> {
-  const before = cpuSecondsOf(pid);
+  const before = ticksOf(pid);
   const start = performance.now();
   for (let from = 0; from < count; from += AT_A_TIME) {
     const some = Array.from({ length: Math.min(AT_A_TIME, count - from) }, (_, index) => from + index);
     await Promise.all(some.map((index) => runOne(engine, `box-${index}`, 'ours')));
   }
   const seconds = (performance.now() - start) / 1000;
-  const busy = cpuSecondsOf(pid) - before;
+  const busy = (ticksOf(pid) - before) / TICKS_PER_SECOND;
   print(`${count} containers, ${AT_A_TIME} at a time: ${seconds.toFixed(1)} s, of which ${busy.toFixed(2)} s CPU of the daemon`);
 }
 
@@ -130,11 +128,6 @@ async function stationOf(engine: DockerEngine, name: string): Promise<{ ip: stri
 
 function runOne(engine: DockerEngine, name: string, network: string): Promise<string> {
   return engine.ask('run', '--detach', '--name', name, '--network', network, '--stop-timeout', '1', IMAGE, 'sleep', '100000');
-}
-
-function cpuSecondsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 function signed(number: number, digits: number): string {

@@ -137,7 +137,17 @@ export function cpuTimes(): CpuTimes {
   };
 }
 
-/** What a process has worked so far. */
+/**
+ * For what measures the start of a program: neither a service manager nor a container runtime hands on what a user has set for Node. With certificates
+ * to read (NODE_EXTRA_CA_CERTS) its start takes twice as long.
+ */
+export function forgetNodeSettings(): void {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('NODE_')) delete process.env[name];
+  }
+}
+
+/** Ticks a process has worked so far. */
 export function ticksOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
   return Number(fields[11]) + Number(fields[12]);

@@ -16,7 +16,7 @@ import { Lab } from '../dist/lab/lab.js';
 import type { LabHost } from '../dist/lab/lab-host.js';
 import { getLink } from '../dist/netlink/link.js';
 import { addRoute } from '../dist/netlink/route.js';
-import { describeMachine } from './machine.js';
+import { describeMachine, forgetNodeSettings } from './machine.js';
 import { percentile } from './statistics.js';
 
 const DEADLINE_MILLIS = 20_000;
@@ -32,6 +32,7 @@ if (!Number.isInteger(count) || count < 2 || count > 1000 || !Number.isInteger(r
   process.exit(2);
 }
 
+forgetNodeSettings();
 const lab = Lab.create('tbrestart');
 const folder = mkdtempSync(join(tmpdir(), 'tbrestart-'));
 const client = new Client(join(folder, 'socket'));

@@ -58,7 +58,7 @@ function place(name: string, description: string): Command {
 
 /** Runtimes may have no PATH, so it names Node and the plugin in full. One that names others is of another installation, and ours all the same. */
 function wrapper({ binDir, type }: PlaceOptions): OwnFile {
-  const plugin = fileURLToPath(new URL('../cni/main.js', import.meta.url));
+  const plugin = fileURLToPath(new URL('../cni/tapbridge-cni.js', import.meta.url));
   const content = `#!/bin/sh\n${MARK}\nexec ${quoted(process.execPath)} ${quoted(plugin)} "$@"\n`;
   const isOurs = (found: string) => WRAPPER.test(found);
   return { path: join(resolve(binDir), type), what: 'the CNI plugin', content, mode: 0o755, isOurs };

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddPublish, BridgeInfo, PortInfo, Reservation } from '../control/model.js';
 import { allOrNothing, type Undo } from '../control/undo.js';
 import { type AddressPlan, planAddresses, portRoutes, resultRoutes } from './addresses.js';
-import { ensureBridge } from './bridge.js';
+import { ensureBridge, findBridge } from './bridge.js';
 import type { Call } from './call.js';
 import { CniError, Code } from './cni-error.js';
 import { ask, find } from './daemon-error.js';
@@ -43,11 +43,12 @@ export async function add(call: Call): Promise<object> {
   }
   checkNetns(environment);
   const port = portNameOf(network.name, environment.containerId, environment.ifname);
-  if (await endsBefore(call, port)) await releaseAddresses(call);
+  const [ended, there] = await Promise.all([endsBefore(call, port), findBridge(call)]);
+  if (ended) await releaseAddresses(call);
   const onError = (error: unknown) => process.stderr.write(`tapbridge-cni: cannot undo: ${(error as Error).message}\n`);
   return allOrNothing(onError, async (undo) => {
     const plan = await planAddresses(call, settings, wishes, undo);
-    const bridge = await ensureBridge(call, settings, plan);
+    const bridge = await ensureBridge(call, settings, plan, there);
     const attached = await attach(call, settings, wishes, plan, bridge, port, undo);
     const reservation = reservationOf();
     for (const publish of publishesOf(wishes.portMappings, port)) {
@@ -115,7 +116,7 @@ async function attach(
     flags: { hairpin: settings.hairpin, isolated: settings.isolated, locked: settings.locked },
     container: { engine: 'cni' as const, id: environment.containerId, name: wishes.name },
   };
-  const tries = await addressesToTry({ client, network, environment }, plan, port);
+  const tries = await addressesToTry({ client, network, environment }, plan, made, port);
   for (let each = 0; ; each++) {
     try {
       const otherwise = { failed: Code.moveFailed, notFound: Code.badEnvironment };
@@ -130,13 +131,16 @@ async function attach(
 }
 
 /** undefined: no address. */
-async function addressesToTry({ client, network }: Call, plan: AddressPlan, port: string): Promise<(string | undefined)[]> {
+async function addressesToTry(
+  { client, network }: Call,
+  plan: AddressPlan,
+  bridge: BridgeInfo,
+  port: string,
+): Promise<(string | undefined)[]> {
   if (plan.own === null || plan.ip !== undefined) return [plan.ip];
-  const [info, ports] = await ask(
-    `look at bridge ${network.bridge}`,
-    Promise.all([client.getBridge(network.bridge), client.listPorts(network.bridge)]),
-  );
-  return candidates(plan.own, info, ports, port);
+  if (plan.own.range === undefined) return ['auto'];
+  const ports = await ask(`look at bridge ${network.bridge}`, client.listPorts(network.bridge));
+  return candidates(plan.own.range, bridge, ports, port);
 }
 
 function ownAddress({ ip }: PortInfo, gateway: string | null): Result['ips'] {

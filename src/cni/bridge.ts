@@ -6,11 +6,22 @@ import { CniError, Code } from './cni-error.js';
 import { ask, find } from './daemon-error.js';
 import type { Settings } from './settings.js';
 
-/** @throws CniError when a bridge of that name is another's, or its subnet or gateway is another */
-export async function ensureBridge({ client, network }: Call, settings: Settings, plan: AddressPlan): Promise<BridgeInfo> {
+export function findBridge({ client, network }: Call): Promise<BridgeInfo | undefined> {
+  return find(`look for bridge ${network.bridge}`, client.getBridge(network.bridge));
+}
+
+/**
+ * @param there what was found
+ * @throws CniError when a bridge of that name is another's, or its subnet or gateway is another
+ */
+export async function ensureBridge(
+  call: Call,
+  settings: Settings,
+  plan: AddressPlan,
+  there: BridgeInfo | undefined,
+): Promise<BridgeInfo> {
+  const { client, network } = call;
   const name = network.bridge;
-  const look = () => find(`look for bridge ${name}`, client.getBridge(name));
-  const there = await look();
   if (there !== undefined) return checked(there, network, plan);
   const { subnet } = plan;
   if (subnet === undefined && plan.own !== null) {
@@ -32,7 +43,7 @@ export async function ensureBridge({ client, network }: Call, settings: Settings
     );
   } catch (error) {
     // A parallel call was faster.
-    const made = await look();
+    const made = await findBridge(call);
     if (made === undefined) throw error;
     return checked(made, network, plan);
   }

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * tapbridge-cni: the CNI plugin. Parameters in the environment, the configuration on standard input, one JSON document on standard output, all else on
- * standard error, exit 0 or 1. A thin client of the daemon: what a verb does not need is not even loaded, since every call pays the start of Node.
+ * standard error, exit 0 or 1. A thin client of the daemon: every call pays the start of Node, so what a verb does not need is not even run, and all of it is
+ * joined into one file behind the compiler (package.json, build:cni), which takes 20 ms less to load than its modules do.
  *
  *     runtime ──env, stdin──▶ tapbridge-cni ──HTTP on a unix socket──▶ daemon ──▶ TAP in the container's namespace
  *                                   └──env, stdin──▶ host-local or another IPAM

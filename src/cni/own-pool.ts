@@ -11,12 +11,18 @@ import { CniError, Code } from './cni-error.js';
 import { type Fields, listAt, objectOf, refuseOthers, textAt } from './fields.js';
 import { type ResultRoute, readRoute } from './result.js';
 
+/** int32, both inclusive. */
+interface Range {
+  first: number;
+  last: number;
+}
+
 export interface OwnPool {
   /** undefined: the bridge is there already. */
   subnet: string | undefined;
   gateway: string | undefined;
-  /** int32, both inclusive; undefined: the whole subnet. */
-  range: { first: number; last: number } | undefined;
+  /** undefined: the whole subnet. */
+  range: Range | undefined;
   /** undefined: the default route by the gateway. */
   routes: ResultRoute[] | undefined;
 }
@@ -42,9 +48,7 @@ export function readOwnPool(ipam: Fields, ranges: unknown[] | undefined): OwnPoo
 }
 
 /** Addresses to ask for, one after the other until one is not taken. @param attachment what makes the beginning its own */
-export function candidates(pool: OwnPool, bridge: BridgeInfo, ports: readonly PortInfo[], attachment: string): string[] {
-  if (pool.range === undefined) return ['auto'];
-  const { first, last } = pool.range;
+export function candidates({ first, last }: Range, bridge: BridgeInfo, ports: readonly PortInfo[], attachment: string): string[] {
   const subnet = bridge.subnet === null ? undefined : parseIpv4Cidr(bridge.subnet);
   const taken = new Set(ports.map(({ ip }) => ip?.split('/')[0]));
   taken.add(bridge.gateway ?? undefined);

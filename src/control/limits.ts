@@ -1,7 +1,7 @@
 /** What users may ask for, checked before anything is made. */
 
 import { interfaceNameProblem } from '../netlink/interface-name.js';
-import { LONGEST_DELAY_MICROS } from '../port/fault-direction.js';
+import { LONGEST_DELAY_MICROS } from '../port/fault-settings.js';
 import { isGroup, isZero, type MacAddress, parseMac } from '../wire/mac-address.js';
 import { ControlError, orRefuse } from './control-error.js';
 

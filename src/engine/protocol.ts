@@ -6,7 +6,7 @@
 import type { BridgeOptions } from '../bridge/bridge.js';
 import type { BridgeMemory } from '../bridge/sharing.js';
 import { UPLINK_COUNT } from '../gateway/zones.js';
-import type { FaultSettings } from '../port/fault-direction.js';
+import type { FaultSettings } from '../port/fault-settings.js';
 import type { ReplayFrames } from '../port/replay-frames.js';
 import type { MacAddress } from '../wire/mac-address.js';
 

@@ -7,22 +7,8 @@ import { VNET_BYTES } from '../core/batch.js';
 import { Random } from '../core/random.js';
 import { completeInPlace } from '../offload/complete-checksum.js';
 import { checksumStart, clear as clearVnet, Flag, GsoType, gsoType, flags as vnetFlags } from '../wire/vnet-header.js';
+import type { FaultSettings } from './fault-settings.js';
 import { FrameQueue, LARGEST_ENTRY_BYTES } from './frame-queue.js';
-
-/** Faults of a port, both directions: probabilities are fractions 0..1 a frame, all decided by seeded generators. */
-export interface FaultSettings {
-  seed: number;
-  loss: number;
-  duplicate: number;
-  reorder: number;
-  corrupt: number;
-  /** Microseconds every frame waits, plus up to `jitterMicros` more. */
-  delayMicros: number;
-  jitterMicros: number;
-}
-
-/** Longest delay, and longest jitter: a minute, far beyond any link. */
-export const LONGEST_DELAY_MICROS = 60_000_000;
 
 /** Bounds of what a delay parks, for each direction. */
 export interface FaultBounds {

@@ -25,14 +25,8 @@
  */
 import type { Batch } from '../core/batch.js';
 import { INGRESS_SELF } from '../core/batch.js';
-import {
-  FAULT_COUNTERS,
-  type FaultBounds,
-  FaultDirection,
-  type FaultSettings,
-  Hit,
-  LONGEST_DELAY_MICROS,
-} from './fault-direction.js';
+import { FAULT_COUNTERS, type FaultBounds, FaultDirection, Hit } from './fault-direction.js';
+import { type FaultSettings, LONGEST_DELAY_MICROS } from './fault-settings.js';
 
 /** Makes the two directions of one seed differ. */
 const OUTBOUND_SEED = 0x5bd1e995;

@@ -11,7 +11,7 @@ export interface PluginResult {
   stderr: string;
 }
 
-const PLUGIN = '../cni/main.js';
+const PLUGIN = '../cni/tapbridge-cni.js';
 
 /** @param input its standard input @param wrapper what `tapbridge cni install` wrote; default: Node is called here */
 export function runPlugin(env: Record<string, string>, input: string, wrapper?: string): Promise<PluginResult> {

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { type Batch, INGRESS_SELF } from '../../src/core/batch.js';
 import { Random } from '../../src/core/random.js';
 import { Fault } from '../../src/port/fault.js';
-import { FAULT_COUNTERS, type FaultCounter, type FaultSettings, HOLD_MICROS } from '../../src/port/fault-direction.js';
+import { FAULT_COUNTERS, type FaultCounter, HOLD_MICROS } from '../../src/port/fault-direction.js';
+import type { FaultSettings } from '../../src/port/fault-settings.js';
 import { checksum } from '../../src/wire/checksum.js';
 import { frameOf, makeBurst, numbered, numberOf, put, vnetOf } from './burst.js';
 

@@ -30,7 +30,7 @@ import { Rates } from '../../src/engine/rates.js';
 import { Distribution } from '../../src/engine/scope.js';
 import { SimulatedIo } from '../../src/engine/simulated-io.js';
 import { Fault } from '../../src/port/fault.js';
-import type { FaultSettings } from '../../src/port/fault-direction.js';
+import type { FaultSettings } from '../../src/port/fault-settings.js';
 import { type MemoryFrame, type MemoryOptions, type MemoryPeer, memoryPair } from '../../src/port/memory-port.js';
 import { parseIpv4 } from '../../src/wire/ipv4-address.js';
 import { formatMac, parseMac } from '../../src/wire/mac-address.js';
