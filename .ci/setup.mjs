@@ -15,8 +15,8 @@ const minor = Number(process.versions.node.split('.')[1]);
 if (process.platform !== 'linux') {
   fail(`tapbridge runs on Linux only, not on ${process.platform}`);
 }
-if (major < 20 || (major === 20 && minor < 17)) {
-  fail(`tapbridge needs Node 20.17 or newer, this is ${process.version}`);
+if (major < 20 || (major === 20 && minor < 19)) {
+  fail(`tapbridge needs Node 20.19 or newer, this is ${process.version}`);
 }
 
 function fail(reason) {
@@ -52,6 +52,6 @@ for (const project of ['tsconfig.json', 'bench/tsconfig.json']) {
   // Incremental: a second when nothing changed.
   run(`compiling ${project}`, process.execPath, ['node_modules/typescript/bin/tsc', '-p', project]);
 }
-if (changed('dist/cni/tapbridge-cni.js') < changed('src')) {
+if (changed('dist/cni/tapbridge-cni.js') < Math.max(changed('dist'), changed('package.json'), changed('package-lock.json'))) {
   run('joining the modules of the CNI plugin', 'npm', ['run', '--silent', 'build:cni']);
 }

@@ -12,7 +12,7 @@ import { burstIoOptions } from '../dist/engine/burst-io-options.js';
 import { execute } from '../dist/engine/commands.js';
 import { Engine } from '../dist/engine/engine.js';
 import { DEFAULT_BRIDGE_SETTINGS, DEFAULT_MAX_PORTS, DEFAULT_PORT_FLAGS, type PortSettings } from '../dist/engine/protocol.js';
-import { warmUp } from '../dist/engine/warm-up.js';
+import { warmUpAtOnce } from '../dist/engine/warm-up.js';
 import { Lab } from '../dist/lab/lab.js';
 import type { LabHost } from '../dist/lab/lab-host.js';
 import type { LabNamespace } from '../dist/lab/lab-namespace.js';
@@ -148,7 +148,7 @@ function runEngine({ ports, cells, samples }: Input): void {
   const ioOptions = burstIoOptions(DEFAULT_MAX_PORTS);
   const io = new TimedIo(ioOptions);
   const engine = new Engine({ io, ioOptions });
-  warmUp(false, true);
+  warmUpAtOnce(false, true);
   execute(engine, 'add-bridge', { bridge: 0, settings: DEFAULT_BRIDGE_SETTINGS });
   for (const [port, settings] of ports.entries()) execute(engine, 'add-port', { port, settings });
   parentPort?.postMessage(io.waker);

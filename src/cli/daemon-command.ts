@@ -45,12 +45,10 @@ export function daemonCommand(): Command {
     .addOption(new Option('--log-level <level>', 'default: info').choices(['debug', 'info', 'warn', 'error', 'silent']))
     .action((options: DaemonOptions) =>
       run('daemon', async () => {
-        const config = options.config === undefined ? {} : await loadConfig(options.config, options.insecureConfig);
-        const group = options.group ?? config.group;
         const { limitPrivileges } = await import('../daemon/privileges.js');
-        const { groupId } = await import('../daemon/socket.js');
         // Does not return when the process has more than it needs: it is started anew then.
-        const unlimited = limitPrivileges(group === undefined ? null : groupId(group));
+        const unlimited = await limitPrivileges(() => groupOf(options));
+        const config = options.config === undefined ? {} : await loadConfig(options.config, options.insecureConfig);
         const { createLog } = await import('../daemon/log.js');
         const { runDaemon } = await import('../daemon/daemon.js');
         const terminal = process.stderr.isTTY === true;
@@ -59,7 +57,7 @@ export function daemonCommand(): Command {
         const status = await runDaemon({
           socket: options.socket ?? config.socket ?? (process.env['TAPBRIDGE_SOCKET'] || DEFAULT_SOCKET),
           state: options.state ?? config.state ?? DEFAULT_STATE,
-          group,
+          group: options.group ?? config.group,
           threads: options.threads === undefined ? config.threads : threadCount(options.threads),
           keepAwake: options.keepAwake ?? config.keepAwake,
           metrics: options.metrics ?? config.metrics,
@@ -74,7 +72,17 @@ export function daemonCommand(): Command {
     );
 }
 
-/** Loaded when there is one: it takes YAML and all schemas. */
+/** @returns its number; null: none is named */
+async function groupOf({ group, config, insecureConfig }: DaemonOptions): Promise<number | null> {
+  const [{ groupId }, { groupIn, readConfig }] = await Promise.all([
+    import('../daemon/socket.js'),
+    import('../daemon/config-file.js'),
+  ]);
+  const name = group ?? (config === undefined ? undefined : groupIn(await readConfig(config, insecureConfig)));
+  return name === undefined ? null : groupId(name);
+}
+
+/** Loaded when there is one: it takes YAML and schemas. */
 async function loadConfig(path: string, insecure = false): Promise<Config> {
   return (await import('../daemon/config.js')).loadConfig(path, insecure);
 }

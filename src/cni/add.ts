@@ -48,7 +48,7 @@ export async function add(call: Call): Promise<object> {
   const onError = (error: unknown) => process.stderr.write(`tapbridge-cni: cannot undo: ${(error as Error).message}\n`);
   return allOrNothing(onError, async (undo) => {
     const plan = await planAddresses(call, settings, wishes, undo);
-    const bridge = await ensureBridge(call, settings, plan, there);
+    const bridge = await ensureBridge(call, settings, plan, ended ? await findBridge(call) : there);
     const attached = await attach(call, settings, wishes, plan, bridge, port, undo);
     const reservation = reservationOf();
     for (const publish of publishesOf(wishes.portMappings, port)) {

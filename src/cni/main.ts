@@ -50,7 +50,6 @@ try {
 async function run(environment: Environment): Promise<unknown> {
   const text = await readInput();
   if (environment.verb === 'VERSION') return versions(text);
-  // All at once: their files are read while others are compiled.
   const loaded = Promise.all([import('./network.js'), import('../client/client.js'), HANDLERS[environment.verb]()]);
   const [{ parseInput, readNetwork }, { Client }, handle] = await loaded;
   const fields = parseInput(text);

@@ -5,10 +5,10 @@
  *                   net/ipv4/arp.c, arp_netdev_event)
  *                ─▶ carrier; the interface has its queue of packets again when the news get their turn (net/core/link_watch.c), up to a millisecond later
  *
- * What is asked in between is lost. Without the entry that waits for the answer, the next packet makes a new one, and asks.
+ * What is asked in between is lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeUnanswered } from '../netlink/neighbor.js';
+import * as neighbors from '../netlink/neighbor.js';
 import type { ControlContext } from './context.js';
 import { visitInterfaces } from './interface-status.js';
 
@@ -17,8 +17,8 @@ const CARRIER_MILLIS = 10;
 
 /** Never throws. */
 export async function askAgain(context: ControlContext): Promise<void> {
-  const ports = [...context.ports.values()].map(({ port }) => port);
-  if (ports.length === 0) return;
+  if (context.ports.size === 0) return;
   await sleep(CARRIER_MILLIS);
-  visitInterfaces(context, ports, (link, _, there) => removeUnanswered(there, link.index));
+  const ports = [...context.ports.values()].map(({ port }) => port);
+  visitInterfaces(context, ports, (link, _, there) => neighbors.askAgain(there, link.index));
 }

@@ -1,6 +1,6 @@
 /**
  * What only the kernel knows of a port's interface: what its owner calls it, whether its owner has set it down, and what its own queue dropped because
- * the engine did not read it in time. Asked when somebody looks, never in between.
+ * the engine did not read it in time. Asked when somebody looks, and once after a start (ask-again.ts), never in between.
  *
  *     host port          the daemon's own conversation
  *     tap                one conversation per namespace and look, closed before this returns: an open one would keep the namespace alive. The way

@@ -1,18 +1,14 @@
 /** The configuration file: YAML, the same names as the command line's options, and bridges to make at start. */
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { ControlError } from '../control/control-error.js';
 import { GUARD_SETTINGS } from '../control/guard.js';
-import { reasonOf } from '../control/log.js';
 import { ON_STOP } from '../control/on-stop.js';
-import { readOwned } from '../control/ownership.js';
 import { MAX_THREADS } from '../engine/protocol.js';
+import type { ConfigWithBridges } from './config-bridges.js';
+import { parseYaml, readConfig } from './config-file.js';
 import { KEEP_AWAKE } from './keep-awake.js';
 import { LOG_LEVELS } from './log.js';
 import { problemOf } from './problem.js';
-import { AttachPort, CreateBridge } from './schemas.js';
-import { AddPublish } from './schemas-gateway.js';
-
-const MAX_BYTES = 1 << 20;
 
 /** What holds for the gateways of all bridges; src/control/nat-options.ts has the defaults and checks the values. */
 const Nat = z.strictObject({
@@ -39,7 +35,8 @@ const DockerSettings = z.strictObject({
     .optional(),
 });
 
-export const Config = z.strictObject({
+/** All but the bridges, whose schemas are the API's: a daemon without them in its configuration forwards before it has loaded those. */
+export const Settings = z.strictObject({
   socket: z.string().optional(),
   state: z.string().optional(),
   group: z.string().optional(),
@@ -52,40 +49,26 @@ export const Config = z.strictObject({
   metrics: z.string().optional(),
   onStop: z.enum(ON_STOP).optional(),
   nat: Nat.optional(),
-  bridges: z
-    .array(CreateBridge.extend({ ports: z.array(AttachPort).optional(), publishes: z.array(AddPublish).optional() }))
-    .optional(),
 });
-export type Config = z.infer<typeof Config>;
+export type Config = ConfigWithBridges;
 
 /**
  * @param insecure whoever wrote it
  * @throws ControlError that names the file and the line or key
  */
 export async function loadConfig(path: string, insecure = false): Promise<Config> {
-  let text: string;
-  try {
-    text = readOwned(path, MAX_BYTES, insecure);
-  } catch (error) {
-    if (!(error instanceof ControlError)) {
-      throw new ControlError('not-found', `cannot read the configuration: ${reasonOf(error)}`, 'name another file with --config');
-    }
-    const hint = error.code === 'forbidden' ? `${error.hint} mends it; --insecure-config takes it as it is` : 'name another one';
-    throw new ControlError(error.code, `the configuration is refused: ${error.message}`, hint);
-  }
-  return parseConfig(text, path);
+  return check(await readConfig(path, insecure), path);
 }
 
+/** @throws ControlError that names the file and the line or key */
 export async function parseConfig(text: string, path: string): Promise<Config> {
-  if (text.length > MAX_BYTES) throw new ControlError('invalid', `${path}: a configuration has at most ${MAX_BYTES} bytes`);
-  const { parse } = await import('yaml');
-  let value: unknown;
-  try {
-    value = parse(text) ?? {};
-  } catch (error) {
-    throw new ControlError('invalid', `${path}: ${reasonOf(error).split('\n')[0]}`, 'correct the file');
-  }
-  const result = Config.safeParse(value);
+  return check(await parseYaml(text, path), path);
+}
+
+async function check(value: unknown, path: string): Promise<Config> {
+  const hasBridges = typeof value === 'object' && value !== null && 'bridges' in value;
+  const schema = hasBridges ? (await import('./config-bridges.js')).ConfigWithBridges : Settings;
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new ControlError('invalid', `${path}: ${problemOf(result.error)}`, 'correct the file');
 }

@@ -1,7 +1,7 @@
 /**
  * The daemon: engine, model and API in one process.
  *
- *     check host ─▶ claim socket ─▶ lock state ─▶ start engine ─▶ restore ─▶ configured bridges ─▶ listen
+ *     check host ─▶ claim socket ─▶ start engine, load the model ─▶ lock state ─▶ restore ─▶ configured bridges ─▶ load the API ─▶ listen
  *     SIGTERM, SIGINT ─▶ stop listening ─▶ remove what was made, put back what was changed ─▶ clear the record, remove directories ─▶ 0
  *                         on-stop keep: ─▶ leave it, and the record, to the next daemon ─▶ 0
  *     engine died ─▶ the same, without the engine ─▶ 1
@@ -74,14 +74,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   try {
     // After a crash containers wait for this. So the model is loaded while the engine's thread starts, and the API when they are connected again.
     const starting = EngineGroup.start(binding, { threads: options.threads ?? 1, keepAwake });
-    const [{ Control }, { StateStore }, { flowFilePath }, { carryOutNotes }] = await Promise.all([
+    const loading = Promise.all([
       import('../control/control.js'),
       import('../control/state-store.js'),
       import('../control/flow-file.js'),
       import('./detach-notes.js'),
-      starting,
     ]);
+    // Whichever fails first: an engine that runs is known below, and stopped.
+    loading.catch(() => {});
     engine = await starting;
+    const [{ Control }, { StateStore }, { flowFilePath }, { carryOutNotes }] = await loading;
     store = StateStore.open(options.state);
     const flowFile = flowFilePath(options.socket);
     control = await Control.start({ binding, engine, log, store, flowFile, nat: defined(options.nat ?? {}) });

@@ -251,7 +251,7 @@ export const METRICS: readonly Metric[] = [
     'counter',
     'tapbridge_engine_busy_seconds_total',
     ['thread'],
-    'Time spent on frames and commands.',
+    'Time spent on frames and commands, and at first on the rehearsal.',
     ofThreads(({ busy_micros: micros }) => seconds(micros)),
   ),
   define(

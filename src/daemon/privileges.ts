@@ -1,7 +1,7 @@
 /**
  * The daemon keeps the capabilities it needs, for all of its threads and for good.
  *
- *     started with all of root's ─▶ options and configuration read ─▶ process started anew, limited ─▶ the daemon
+ *     started with all of root's ─▶ options read, the group named ─▶ process started anew, limited ─▶ the daemon
  *     started with these at most, and no_new_privs ──────────────────────────────────────────────────▶ the daemon
  *
  * Capabilities belong to threads, and Node has a dozen before the first line of a program runs: so the process is replaced by itself
@@ -43,16 +43,18 @@ export interface Privileges {
 
 /**
  * Limits this process; does not return when it has to be started anew.
- * @param group a group whose members may use the socket, or null
+ * @param groupOf asked only then: the group whose members may use the socket, or null
  * @returns null, or why it has more than it needs
+ * @throws what `groupOf` throws
  */
-export function limitPrivileges(group: number | null): string | null {
+export async function limitPrivileges(groupOf: () => Promise<number | null>): Promise<string | null> {
   const restarted = process.env[RESTARTED] !== undefined;
   delete process.env[RESTARTED];
   const status = readFileSync('/proc/self/status', 'latin1');
   // Without this one the daemon refuses to start anyway, and says why.
   if (!isCapable(status, Capability.netAdmin) || !hasTooMuch(privilegesOf(status), isCapable(status, CAP_SETPCAP))) return null;
   if (restarted) return `it was started anew, and has ${surplus(privilegesOf(status))} all the same`;
+  const group = await groupOf();
   process.env[RESTARTED] = '1';
   // As they are by now: whoever loaded this program may have taken his own away (lab/enter.ts, which has entered a namespace already).
   const programArguments = [process.argv0, ...process.execArgv, ...process.argv.slice(1)];

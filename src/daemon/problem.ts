@@ -1,5 +1,5 @@
 /** Refused input in words: a number out of its range says the range and what was given, wherever it was written. */
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 
 interface Range {
   min: number;

@@ -55,8 +55,8 @@ export interface Rehearsed {
 }
 
 /**
- * A pass at a time, 0.1 to 0.2 s in all, once a thread: whoever asks for the next pass does it when there is nothing else to do. A real frame, and a daemon that
- * restores ports after a crash, wait for one pass at most.
+ * A pass at a time, 0.1 to 0.2 s in all, once a thread: whoever asks for the next pass does it when there is nothing else to do. So a real frame waits for
+ * one pass at most (or for one engine to be built), and so does a daemon that restores ports after a crash.
  * @param shared over tables as several threads share them: each kind of table has code of its own, and what is rehearsed with one is undone by
  * the first frame with the other
  * @param routes through the gateway, too
@@ -82,6 +82,15 @@ export function* warmUp(shared: boolean, routes: boolean): Generator<void, Rehea
     }
   }
   return total;
+}
+
+/** The same without a pause between the passes. */
+export function warmUpAtOnce(shared: boolean, routes: boolean): Rehearsed {
+  const rehearsal = warmUp(shared, routes);
+  for (;;) {
+    const { done, value } = rehearsal.next();
+    if (done === true) return value;
+  }
 }
 
 /** A class of its own each time. */
@@ -117,6 +126,7 @@ function* rehearse(io: Rehearsal, shared: boolean, guard: GuardBitmap | null, pa
     openGateway(engine, guard);
     io.prepareGateway();
   }
+  yield;
   for (let pass = 0; pass < passes; pass++) {
     engine.step(0);
     yield;

@@ -79,6 +79,9 @@ function tell(event: EngineEvent): void {
   post({ id: 0, event });
 }
 
+/** Since the last pass of the rehearsal. */
+let commanded = false;
+
 /** Carries out every waiting command. Returns false when one of them was `stop`. */
 function takeCommands(): boolean {
   for (;;) {
@@ -86,6 +89,7 @@ function takeCommands(): boolean {
     if (received === undefined) {
       return true;
     }
+    commanded = true;
     const { id, name, args } = received.message as Request;
     if (name === 'stop') {
       engine.close();
@@ -186,7 +190,6 @@ function tellEndedReplays(): void {
 post({ id: 0, waker: io.waker });
 const rehearsal = warmUp(input.place.count > 1, input.place.index === 0);
 let rehearsed = false;
-let commanded = false;
 for (let running = true; running; ) {
   const handled = engine.step(rehearsed ? -1 : commanded ? ROW_MICROS : 0);
   if (engine.failedPorts > 0) {
@@ -194,7 +197,6 @@ for (let running = true; running; ) {
   }
   if (engine.woken) {
     running = takeCommands();
-    commanded = true;
   } else if (!rehearsed && handled === 0) {
     rehearsed = rehearsal.next().done === true;
     commanded = false;

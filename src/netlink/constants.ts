@@ -135,6 +135,8 @@ export const NeighborState = {
   noArp: 0x40,
   permanent: 0x80,
 } as const;
+/** NTF_*. `use`: as if something were sent there. */
+export const NeighborFlag = { use: 0x01 } as const;
 
 /** include/uapi/linux/rtnetlink.h: attributes of `struct tcmsg`. */
 export const Tca = { kind: 1, options: 2 } as const;

@@ -1,9 +1,8 @@
 /** Neighbor entries of the kernel (its ARP table), as `ip neighbor` shows and changes them. Not the bridge's own table. */
-import { constants } from 'node:os';
 import { formatIp, formatLinkAddress, macBytes, parseIp } from './address-text.js';
-import { Family, Nda, NeighborState, NlmFlag, Rtm } from './constants.js';
+import { Family, Nda, NeighborFlag, NeighborState, NlmFlag, Rtm } from './constants.js';
 import { type Message, MessageWriter, readAttributes, readU8, readU16, readU32 } from './message.js';
-import { isErrno, type Netlink } from './netlink.js';
+import type { Netlink } from './netlink.js';
 
 export interface Neighbor {
   family: 'ipv4' | 'ipv6';
@@ -52,15 +51,19 @@ export function removeNeighbor(netlink: Netlink, index: number, address: string)
   netlink.change(request, `remove neighbor ${address} from interface ${index}`, String(index));
 }
 
-/** Removes the entries of an interface that still wait for their first answer: whoever sends next asks at once. @throws SystemError */
-export function removeUnanswered(netlink: Netlink, index: number): void {
+/**
+ * Makes the kernel ask again, at once, for each address of an interface that still waits for its first answer. What is queued for it stays queued:
+ * removing the entry would tell its senders that the host is unreachable (net/core/neighbour.c, neigh_invalidate).
+ * @throws SystemError
+ */
+export function askAgain(netlink: Netlink, index: number): void {
   for (const { address, state } of listNeighbors(netlink, index, Family.unspecified)) {
     if ((state & NeighborState.incomplete) === 0) continue;
-    try {
-      removeNeighbor(netlink, index, address);
-    } catch (error) {
-      // It was given up meanwhile.
-      if (!isErrno(error, constants.errno.ENOENT)) throw error;
+    const { family, bytes } = parseIp(address);
+    for (const flags of [0, NeighborFlag.use]) {
+      const request = new MessageWriter(Rtm.newNeighbor, NlmFlag.request | NlmFlag.ack | NlmFlag.create | NlmFlag.replace);
+      neighborHeader(request, family, index, NeighborState.none, flags).attribute(Nda.destination, bytes);
+      netlink.change(request, `ask for neighbor ${address} of interface ${index}`, String(index));
     }
   }
 }
@@ -78,6 +81,6 @@ function parseNeighbor(message: Message): Neighbor {
   };
 }
 
-function neighborHeader(request: MessageWriter, family: number, index: number, state: number): MessageWriter {
-  return request.u8(family).u8(0).u16(0).u32(index).u16(state).u8(0).u8(0);
+function neighborHeader(request: MessageWriter, family: number, index: number, state: number, flags = 0): MessageWriter {
+  return request.u8(family).u8(0).u16(0).u32(index).u16(state).u8(flags).u8(0);
 }

@@ -65,9 +65,9 @@ describe('idle cores', () => {
 
 describe('program', () => {
   test.each([
-    ['20.17.0', 'ok'],
+    ['20.19.0', 'ok'],
     ['22.1.0', 'ok'],
-    ['20.16.9', 'fail'],
+    ['20.18.9', 'fail'],
     ['18.20.0', 'fail'],
   ])('Node %s: %s', (version, status) => {
     const finding = checkNode(version);

@@ -7,7 +7,7 @@ import { type Finding, fail, ok, warn } from './finding.js';
 
 const AREA = 'program';
 /** package.json, engines. */
-const OLDEST_NODE = [20, 17] as const;
+const OLDEST_NODE = [20, 19] as const;
 
 /** @param version as process.versions.node has it */
 export function checkNode(version: string): Finding {
