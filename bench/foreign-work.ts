@@ -6,7 +6,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { identityAt } from '../dist/control/namespace-processes.js';
-import { TICKS_PER_SECOND } from './machine.js';
+import { statFields, TICKS_PER_SECOND } from './machine.js';
 
 interface ProcessTimes {
   parent: number;
@@ -45,10 +45,8 @@ export function processesInside(paths: readonly string[]): number[] {
   return pids.filter((pid) => wanted.includes(identityAt(`/proc/${pid}/ns/net`) ?? 'ended')).map(Number);
 }
 
-/** proc_pid_stat(5); the name in parentheses may contain anything, so fields are counted from behind its end. */
 function parseStat(text: string): ProcessTimes {
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const field = (number: number): number => Number(fields[number - 3]);
+  const field = statFields(text);
   return {
     parent: field(4),
     kernelThread: (field(9) & KERNEL_THREAD) !== 0,

@@ -147,10 +147,19 @@ export function forgetNodeSettings(): void {
   }
 }
 
-/** Ticks a process has worked so far. */
+/**
+ * The numbers of a process, by their places in proc_pid_stat(5). The name in parentheses may contain anything, so they are counted from behind its end.
+ * @param text of /proc/PID/stat
+ */
+export function statFields(text: string): (place: number) => number {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (place) => Number(fields[place - 3]);
+}
+
+/** Ticks a process has worked so far. @throws the system's error when it is gone */
 export function ticksOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-  return Number(fields[11]) + Number(fields[12]);
+  const field = statFields(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return field(14) + field(15);
 }
 
 /** What a file of one line says, or something else when there is none. */

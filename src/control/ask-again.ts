@@ -8,7 +8,7 @@
  * What is asked in between is lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as neighbors from '../netlink/neighbor.js';
+import { solicitAgain } from '../netlink/neighbor.js';
 import type { ControlContext } from './context.js';
 import { visitInterfaces } from './interface-status.js';
 
@@ -20,5 +20,5 @@ export async function askAgain(context: ControlContext): Promise<void> {
   if (context.ports.size === 0) return;
   await sleep(CARRIER_MILLIS);
   const ports = [...context.ports.values()].map(({ port }) => port);
-  visitInterfaces(context, ports, (link, _, there) => neighbors.askAgain(there, link.index));
+  visitInterfaces(context, ports, (link, _, there) => solicitAgain(there, link.index));
 }

@@ -4,7 +4,7 @@
  *
  *     lab ─ namespace 'host' ─┬─ containerd ── shims ── containers    (each with a namespace of its own)
  *                             └─ dockerd ──── FOLDER/docker.sock ◀── docker -H
- *     FOLDER = /tmp/PREFIX-PID-XXXXXX: images, containers, logs; its name is also the parent of the containers' cgroups
+ *     FOLDER = /tmp/PREFIX-PID-RANDOM: images, containers, logs; its name is also the parent of the containers' cgroups
  *
  * containerd is started here, not by dockerd: it and the containers outlive a SIGKILL of dockerd, and the next dockerd need not wait for it.
  * Only the network namespace is the lab's. Mounts, cgroups and process ids are the machine's, which dockerd needs of /sys and runc of cgroups.

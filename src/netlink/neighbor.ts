@@ -52,11 +52,11 @@ export function removeNeighbor(netlink: Netlink, index: number, address: string)
 }
 
 /**
- * Makes the kernel ask again, at once, for each address of an interface that still waits for its first answer. What is queued for it stays queued:
+ * Makes the kernel solicit again, at once, for each address of an interface that still waits for its first answer. What is queued for it stays queued:
  * removing the entry would tell its senders that the host is unreachable (net/core/neighbour.c, neigh_invalidate).
  * @throws SystemError
  */
-export function askAgain(netlink: Netlink, index: number): void {
+export function solicitAgain(netlink: Netlink, index: number): void {
   for (const { address, state } of listNeighbors(netlink, index, Family.unspecified)) {
     if ((state & NeighborState.incomplete) === 0) continue;
     const { family, bytes } = parseIp(address);
