@@ -78,7 +78,7 @@ describe('flows', () => {
     control.flows = 262_144;
     const { err, status } = await cli(['show', 'tb0', 'flows'], () => false);
     expect([err, status]).toEqual(['', 0]);
-    await vi.waitFor(() => expect(control.ended).toBe(1));
+    await expect.poll(() => control.ended).toBe(1);
     expect(control.pages).toBeLessThan(64);
   });
 
@@ -102,18 +102,18 @@ describe('flows', () => {
       if (text.includes('10.1.0.2')) setTimeout(() => process.emit('SIGINT'));
       return true;
     });
-    await vi.waitFor(() => expect(control.emit).toBeDefined());
+    await expect.poll(() => control.emit).toBeDefined();
     control.emit?.([first]);
     const { out, err, status } = await running;
     expect([err, status]).toEqual(['', 0]);
     if (json) expect(JSON.parse(out)).toEqual(first);
     else expect(out).toMatch(/^ {4}\[NEW\] tcp .* bridge=tb0\n$/);
-    await vi.waitFor(() => expect(control.watches).toBe(0));
+    await expect.poll(() => control.watches).toBe(0);
   });
 
   test('without a bridge all are watched; one whose reader left ends', async () => {
     const running = cli(['flows', 'watch'], () => false);
-    await vi.waitFor(() => expect(control.emit).toBeDefined());
+    await expect.poll(() => control.emit).toBeDefined();
     control.emit?.([{ event: 'lost', lost: 3 }]);
     const { err, status } = await running;
     expect([err, status]).toEqual(['', 0]);

@@ -275,7 +275,7 @@ describeSystem('a daemon that is killed', ['root', 'tap'], () => {
       await sleep(1500);
       expect(control.getPort('tb0', 'lent')).toMatchObject({ interface: 'eth0', netns: path });
       other.close();
-      await expect.poll(() => portsOf(control), { timeout: 5000 }).toEqual(['tb0']);
+      await expect.poll(() => portsOf(control)).toEqual(['tb0']);
       await control.close();
       nothingLeft();
     });

@@ -49,7 +49,7 @@ async function silentServer(): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   for (const filler of fillers) if (filler.connecting) filler.destroy();
-  await vi.waitFor(() => expect(connecting(port)).toBe(0));
+  await expect.poll(() => connecting(port)).toBe(0);
   return port;
 }
 
@@ -72,12 +72,12 @@ async function connectThrough(container: number) {
 test('close ends a connection the container has not answered', async () => {
   const container = await silentServer();
   const { connections, listening, error } = await connectThrough(container);
-  await vi.waitFor(() => expect(connecting(container)).toBe(1));
+  await expect.poll(() => connecting(container)).toBe(1);
   expect(connections.count).toBe(1);
   listening.close();
   expect((await error)[0].code).toBe('ECONNRESET');
-  await vi.waitFor(() => expect(connecting(container)).toBe(0));
-  await vi.waitFor(() => expect(connections.count).toBe(0));
+  await expect.poll(() => connecting(container)).toBe(0);
+  await expect.poll(() => connections.count).toBe(0);
 });
 
 test('a container that does not answer in time: the client is reset, and its place is free again', async () => {
@@ -88,6 +88,6 @@ test('a container that does not answer in time: the client is reset, and its pla
   });
   const { connections, error } = await connectThrough(container);
   expect((await error)[0].code).toBe('ECONNRESET');
-  await vi.waitFor(() => expect(connecting(container)).toBe(0));
-  await vi.waitFor(() => expect(connections.count).toBe(0));
+  await expect.poll(() => connecting(container)).toBe(0);
+  await expect.poll(() => connections.count).toBe(0);
 });

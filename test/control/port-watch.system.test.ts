@@ -20,7 +20,6 @@ const { EMFILE } = constants.errno;
 const HOST_PORT = 0;
 const CONTAINER_PORT = 1;
 /** A look, and some. */
-const SOON = { timeout: 5000 };
 
 describeSystem('ports the engine gave up', ['root', 'tap'], () => {
   let both: HereAndThere;
@@ -65,7 +64,7 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
   test('a host port that was deleted is made again at once', async () => {
     deleteHostPort();
     fail(HOST_PORT);
-    await expect.poll(() => findLink(netlink, 'tb0')?.up, SOON).toBe(true);
+    await expect.poll(() => findLink(netlink, 'tb0')?.up).toBe(true);
     expect(hostState()).toBe('up');
     expect(addresses()).toContain('10.88.0.1');
   });
@@ -74,13 +73,13 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
     deleteHostPort();
     createVeth(netlink, { name: 'tb0' }, { name: 'other' });
     fail(HOST_PORT);
-    await expect.poll(() => hostState(), SOON).toBe('down');
+    await expect.poll(() => hostState()).toBe('down');
     await new Promise((resolve) => setTimeout(resolve, 2500));
     expect(hostState()).toBe('down');
     expect(findLink(netlink, 'tb0')?.kind).toBe('veth');
     expect(said.filter((text) => text.includes('cannot'))).toEqual(['cannot clean up after port tb0']);
     deleteHostPort();
-    await expect.poll(() => hostState(), SOON).toBe('up');
+    await expect.poll(() => hostState()).toBe('up');
     expect(getLink(netlink, 'tb0')).toMatchObject({ kind: 'tun', up: true });
     expect(addresses()).toContain('10.88.0.1');
     expect(engine.last('add-port')).toMatchObject({ port: HOST_PORT, keepCounters: true });
@@ -94,10 +93,10 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
     deleteHostPort();
     engine.refusals['add-port'] = 'no descriptors';
     fail(HOST_PORT);
-    await expect.poll(() => said.at(-1), SOON).toBe('cannot clean up after port tb0');
+    await expect.poll(() => said.at(-1)).toBe('cannot clean up after port tb0');
     expect(findLink(netlink, 'tb0')).toBeUndefined();
     delete engine.refusals['add-port'];
-    await expect.poll(() => hostState(), SOON).toBe('up');
+    await expect.poll(() => hostState()).toBe('up');
     expect(getLink(netlink, 'tb0').up).toBe(true);
   });
 
@@ -105,7 +104,7 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
     deleteHostPort();
     createVeth(netlink, { name: 'tb0' }, { name: 'other' });
     fail(HOST_PORT);
-    await expect.poll(() => hostState(), SOON).toBe('down');
+    await expect.poll(() => hostState()).toBe('down');
     await control.removeBridge('tb0');
     deleteHostPort();
     await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -114,7 +113,7 @@ describeSystem('ports the engine gave up', ['root', 'tap'], () => {
 
   test('a TAP that is there and could not be read is added again', async () => {
     fail(CONTAINER_PORT, EMFILE);
-    await expect.poll(() => said.at(-1), SOON).toBe('port web: it is read again');
+    await expect.poll(() => said.at(-1)).toBe('port web: it is read again');
     expect(engine.last('add-port')).toMatchObject({ port: CONTAINER_PORT, keepCounters: true });
     expect(control.getPort('tb0', 'web').state).toBe('up');
   });

@@ -1,5 +1,4 @@
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ControlError } from '../../src/control/control-error.js';
 import type { Undo } from '../../src/control/undo.js';
@@ -41,7 +40,7 @@ beforeEach(async () => {
     ['Test.Fail', { handler: fail }],
     ['Test.Bare', { handler: () => ({ bare: true }), empty: true }],
   ];
-  world = await PluginWorld.open({ deadline: 300, methods });
+  world = await PluginWorld.open(methods);
 });
 
 afterEach(async () => {
@@ -137,16 +136,21 @@ test('a connection for this call alone: it closes behind the answer, and what wa
 
 describe('calls nobody waits for', () => {
   test('the connection breaks in the middle: what was made is unmade', async () => {
-    const broken = world.breakDuring('Test.Slow', {}, begun);
-    await broken;
-    await sleep(20);
+    await world.breakDuring('Test.Slow', {}, begun);
     goOn();
     // Waits for its turn behind the other one.
     await world.call('Test.Echo', {});
     expect(done).toEqual(['made', 'unmade']);
   });
 
+  const shortDeadline = async () => {
+    await world.stop();
+    world.deadline = 300;
+    await world.start();
+  };
+
   test('the deadline passes: an error at once, and what was made is unmade when it ends', async () => {
+    await shortDeadline();
     const { body } = await world.call('Test.Slow', {});
     expect(body['Err']).toContain('did not finish within 0.3 s');
     expect(done).toEqual(['made']);
@@ -156,6 +160,7 @@ describe('calls nobody waits for', () => {
   });
 
   test('one that waited too long behind another is never begun', async () => {
+    await shortDeadline();
     const first = world.call('Test.Slow', {});
     await begun;
     const second = await world.call('Test.Fail', {});

@@ -90,19 +90,19 @@ export class PluginWorld {
   private readonly folder = mkdtempSync(join(tmpdir(), 'tapbridge-plugin-'));
   private readonly agent = new Agent({ keepAlive: true });
   private server!: PluginServer;
-  private readonly deadline: number;
+  /** Milliseconds, of the servers that start from now on. */
+  deadline = 5000;
   private readonly more: [string, PluginMethod][];
 
-  private constructor(deadline: number, more: [string, PluginMethod][]) {
+  private constructor(more: [string, PluginMethod][]) {
     this.control = new FakeDockerControl();
     this.place = new MemoryRecord();
     this.socket = join(this.folder, 'plugin.sock');
-    this.deadline = deadline;
     this.more = more;
   }
 
-  static async open(options: { deadline?: number; methods?: [string, PluginMethod][] } = {}): Promise<PluginWorld> {
-    const world = new PluginWorld(options.deadline ?? 5000, options.methods ?? []);
+  static async open(more: [string, PluginMethod][] = []): Promise<PluginWorld> {
+    const world = new PluginWorld(more);
     await world.start();
     return world;
   }
@@ -170,14 +170,14 @@ export class PluginWorld {
     return this.ask(`IpamDriver.${method}`, body);
   }
 
-  /** Sends a call and breaks the connection once `when` has happened. */
+  /** Sends a call and breaks the connection once `when` has happened; until the server has seen it. */
   breakDuring(name: string, body: object, when: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
+      this.server.server.once('connection', (socket) => socket.once('close', () => resolve()));
       const client = request({ socketPath: this.socket, path: `/${name}`, method: 'POST', agent: false }, () =>
         reject(new Error('answered')),
       );
       client.on('error', () => {});
-      client.on('close', resolve);
       client.end(JSON.stringify(body));
       void when.then(() => client.destroy());
     });

@@ -76,7 +76,7 @@ describeSystem('the drivers under dockerd', ['bpf', 'tap', 'docker'], () => {
     await world.network('n', '--subnet', '10.67.2.0/24', '--ipv6', '--subnet', 'fd67::/64');
     await world.run('one', 'n', ['--ip6', 'fd67::11'], IDLE);
     await world.run('two', 'n', ['--ip6', 'fd67::22'], IDLE);
-    await expect.poll(() => pings('one', 'fd67::22'), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => pings('one', 'fd67::22')).toBe(true);
     expect(await world.exec('one', 'ip', '-6', 'route')).not.toContain('default');
   });
 
@@ -152,7 +152,7 @@ describeSystem('the drivers under dockerd', ['bpf', 'tap', 'docker'], () => {
       expect(await world.exec('one', 'ip', '-o', '-4', 'addr', 'show', 'eth0')).toContain('10.67.4.9/24');
       expect(await refused('run', '--network', 'n', '--ip', '10.67.4.9', IMAGE, 'true')).toContain('10.67.4.9 is taken');
       expect(await pings('one', OUTSIDE_ADDRESS)).toBe(true);
-      await expect.poll(async () => (await world.daemon.client.listPorts('n')).length, { timeout: 10_000 }).toBe(2);
+      await expect.poll(async () => (await world.daemon.client.listPorts('n')).length).toBe(2);
       await world.removeContainers();
       await world.engine.ask('network', 'rm', 'n');
       await world.network('n', '--ipam-driver', world.driver, '--subnet', '10.67.4.0/24');
@@ -169,8 +169,8 @@ describeSystem('the drivers under dockerd', ['bpf', 'tap', 'docker'], () => {
     const fetched = () => world.fetchFrom(world.outside.namespace, `http://${HOST_ADDRESS}:8080/`);
     await expect.poll(fetched, { timeout: 30_000 }).toBe('hello');
     const publishes = async () => (await world.daemon.client.listPublishes('n')).map(({ hostPort }) => hostPort);
-    await expect.poll(publishes, { timeout: 10_000 }).toEqual([8080]);
+    await expect.poll(publishes).toEqual([8080]);
     const ports = async () => (await world.daemon.client.listPorts('n')).filter(({ kind }) => kind === 'tap').length;
-    await expect.poll(ports, { timeout: 10_000 }).toBe(1);
+    await expect.poll(ports).toBe(1);
   });
 });
