@@ -145,8 +145,8 @@ export class Rig {
   /** What the gateway does with a datagram: 'pass', or the counter of its drop. A client's flow is translated, a server's is not. */
   send(made: Datagram, packets = 1): string {
     const { conntrack, seconds } = this;
-    const { bytes, at, ip, l4, l4Length } = made;
-    let ref = conntrack.lookup(bytes, at, ip, l4, l4Length, seconds);
+    const { bytes, ip, l4, l4Length } = made;
+    let ref = this.lookup(made);
     for (;;) {
       if (ref < 0) {
         if (conntrack.isIcmpError) return 'error';
@@ -159,6 +159,11 @@ export class Rig {
       if (verdict !== REPLACED) return verdict === 0 ? 'pass' : GATEWAY_COUNTERS[verdict];
       ref = -1;
     }
+  }
+
+  /** The flow a datagram belongs to, doubled, and 1 more in reply direction; -1: none. */
+  lookup(made: Datagram): number {
+    return this.conntrack.lookup(made.bytes, made.at, made.ip, made.l4, made.l4Length, this.seconds);
   }
 
   private open(): number {
