@@ -5,6 +5,7 @@ import { type ControlContext, portOf, save } from './context.js';
 import { ControlError, orRefuse } from './control-error.js';
 import { lookAtInterfaces } from './interface-status.js';
 import { checkRange, stationMac, VLAN } from './limits.js';
+import { reasonOf } from './log.js';
 import type { AddFdb, AddNeighbor, CountersInfo, FdbInfo, NeighborInfo } from './model.js';
 import { type BridgeRecord, DROPS, dropsOf, macText, queueDropsOf, sameMac } from './records.js';
 
@@ -92,13 +93,27 @@ export async function removeNeighbor(context: ControlContext, bridge: BridgeReco
   if (!removed && !known) throw new ControlError('not-found', `bridge ${bridge.name} knows no neighbor ${formatIpv4(ip)}`);
 }
 
-/** Enters again what users added, after a restart or when a port came back. */
-export async function restoreTables(context: ControlContext, bridge: BridgeRecord): Promise<void> {
+/**
+ * Enters again what users added, after a restart or when a port came back. One the engine refuses is told of and stays on record: no reason to go
+ * without all the others.
+ */
+export async function restoreTables({ engine, log }: ControlContext, bridge: BridgeRecord): Promise<void> {
+  const enter = async (what: string, entered: Promise<unknown>) => {
+    try {
+      await entered;
+    } catch (error) {
+      if (engine.alive === false) throw error;
+      log.warn({ bridge: bridge.name, reason: reasonOf(error) }, `cannot enter ${what} again`);
+    }
+  };
   for (const { mac, vlan, port } of bridge.fdb) {
     const number = port === bridge.name ? bridge.host.number : bridge.ports.get(port)?.number;
-    if (number !== undefined) await context.engine.call('add-fdb', { bridge: bridge.number, vlan, mac, port: number });
+    if (number === undefined) continue;
+    await enter(macText(mac), engine.call('add-fdb', { bridge: bridge.number, vlan, mac, port: number }));
   }
-  for (const { ip, mac } of bridge.neighbors) await context.engine.call('add-neighbor', { bridge: bridge.number, ip, mac });
+  for (const { ip, mac } of bridge.neighbors) {
+    await enter(formatIpv4(ip), engine.call('add-neighbor', { bridge: bridge.number, ip, mac }));
+  }
 }
 
 export function countersOf(context: ControlContext, bridge: BridgeRecord): CountersInfo {

@@ -70,7 +70,12 @@ export class Docker {
   /** Makes what is missing and ends what is gone; calls are answered once somebody listens with `server`. @throws the system's error */
   static async start(options: DockerOptions): Promise<Docker> {
     const docker = new Docker(options);
-    await docker.collector.restore();
+    try {
+      await docker.collector.restore();
+    } catch (error) {
+      docker.netlink.close();
+      throw error;
+    }
     // From now on a bridge without record is one that was interrupted, not one whose record was lost. Not before: killed between the two, the daemon would
     // take all networks for interrupted ones.
     if (docker.record.isNew) docker.record.save();

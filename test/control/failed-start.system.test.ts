@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control } from '../../src/control/control.js';
-import { SILENT } from '../../src/control/log.js';
+import { type Log, SILENT } from '../../src/control/log.js';
 import { StateStore } from '../../src/control/state-store.js';
 import type { CommandAnswer, CommandArguments, CommandName } from '../../src/engine/protocol.js';
 import type { Binding } from '../../src/native/binding.js';
@@ -73,7 +73,7 @@ describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
 
   const indices = () => listLinks(both.inside).map(({ index }) => index);
 
-  function start(store: StateStore, options: { engine?: FakeEngine; binding?: Binding } = {}): Promise<Control> {
+  function start(store: StateStore, options: { engine?: FakeEngine; binding?: Binding; log?: Log } = {}): Promise<Control> {
     return Control.start({ binding, engine: new FakeEngine(), store, log: SILENT, ...options });
   }
 
@@ -135,6 +135,28 @@ describeSystem('a start that fails', ['root', 'tap', 'bpf'], () => {
     const control = await start(store, { binding: refusing(errno) });
     expect(control.listPorts('tb1').map(({ name }) => name)).toEqual(['tb1']);
     expect(control.listPorts('tb0').map(({ name }) => name)).toEqual(['tb0', 'web']);
+    await control.close();
+    store.close();
+  });
+
+  test('but an entry of a table that the engine refuses costs itself only, and is tried again at the next start', async () => {
+    const store = StateStore.open(folder);
+    const change = await start(store);
+    await change.addFdb('tb0', { mac: '02:00:00:00:00:99', port: 'web' });
+    await change.addNeighbor('tb0', { ip: '10.88.0.9', mac: '02:00:00:00:00:99' });
+    await change.close({ keep: true });
+    const engine = new FakeEngine();
+    engine.refusals['add-fdb'] = 'the table is full';
+    const said: string[] = [];
+    const warn = (_fields: object, message: string) => void said.push(message);
+    const refused = await start(store, { engine, log: { ...SILENT, warn } });
+    expect(said).toEqual(['cannot enter 02:00:00:00:00:99 again']);
+    expect(engine.said('add-neighbor')).toHaveLength(1);
+    expect(refused.listPorts('tb1').map(({ name }) => name)).toEqual(['tb1', 'db']);
+    await refused.close({ keep: true });
+    const next = new FakeEngine();
+    const control = await start(store, { engine: next });
+    expect(next.said('add-fdb')).toHaveLength(1);
     await control.close();
     store.close();
   });
