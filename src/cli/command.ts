@@ -29,6 +29,6 @@ export async function run(doing: string, action: () => Promise<void>): Promise<v
 export function withClient(doing: string, options: ClientOptions, action: (client: Client) => Promise<void>): Promise<void> {
   return run(doing, async () => {
     const { connect } = await import('../client/client.js');
-    await action(options.socket === undefined ? connect() : connect(options.socket));
+    await action(connect(options.socket));
   });
 }

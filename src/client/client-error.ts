@@ -15,3 +15,11 @@ export class ClientError extends Error {
     this.status = status;
   }
 }
+
+/** The socket is there, and nobody answers: the daemon is stopped, or hangs. What was asked for may still be done. */
+export class NoAnswer extends ClientError {
+  constructor(socketPath: string, millis: number) {
+    const message = `the daemon at ${socketPath} does not answer within ${millis / 1000} s`;
+    super('unreachable', message, 'is it stopped, or busy? look at its process and log', 0);
+  }
+}

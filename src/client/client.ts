@@ -7,6 +7,7 @@
  *
  * Each request has a connection of its own; nothing keeps the process running between requests.
  */
+import type { IncomingMessage } from 'node:http';
 import type {
   AddFdb,
   AddNeighbor,
@@ -50,11 +51,17 @@ export interface FlowWatch extends AsyncIterable<FlowEvent[]> {
   close(): void;
 }
 
+/** Milliseconds until an answer has to begin. What is only looked at is known at once; a change waits for those before it. */
+const PATIENCE = { look: 10_000, change: 120_000 };
+
 export class Client {
   readonly socketPath: string;
+  private readonly patience: typeof PATIENCE;
 
-  constructor(socketPath: string) {
+  /** @param patience milliseconds until an answer has to begin; default: 10 s, and 120 s for changes */
+  constructor(socketPath: string, patience?: number) {
     this.socketPath = socketPath;
+    this.patience = patience === undefined ? PATIENCE : { look: patience, change: patience };
   }
 
   listBridges(): Promise<BridgeInfo[]> {
@@ -146,7 +153,7 @@ export class Client {
 
   /** The flows in pages as they come; nothing is held but the page. @throws ClientError, also when the list is cut off */
   async *listFlows(bridge: string, filter: FlowQuery = {}): AsyncGenerator<FlowInfo[]> {
-    yield* jsonLines<FlowInfo>(await sendForStream(this.socketPath, `${at(bridge, 'flows')}${query({ ...filter })}`));
+    yield* jsonLines<FlowInfo>(await this.stream(`${at(bridge, 'flows')}${query({ ...filter })}`));
   }
 
   /** @returns how many ended */
@@ -156,7 +163,7 @@ export class Client {
 
   /** Resolves once it runs. */
   async watchFlows(bridge: string, filter: FlowQuery = {}): Promise<FlowWatch> {
-    const answer = await sendForStream(this.socketPath, `${at(bridge, 'flows', 'watch')}${query({ ...filter })}`);
+    const answer = await this.stream(`${at(bridge, 'flows', 'watch')}${query({ ...filter })}`);
     let closed = false;
     const close = (): void => {
       closed = true;
@@ -175,7 +182,7 @@ export class Client {
 
   /** Also of a daemon that fails. */
   health(): Promise<HealthInfo> {
-    return sendForJson(this.socketPath, 'GET', '/healthz', undefined, [503]);
+    return sendForJson({ socketPath: this.socketPath, path: '/healthz', patience: this.patience.look }, [503]);
   }
 
   version(): Promise<VersionInfo> {
@@ -184,7 +191,7 @@ export class Client {
 
   /** Resolves once the capture runs. */
   async capture(bridge: string, options: CaptureOptions = {}): Promise<Capture> {
-    const answer = await sendForStream(this.socketPath, `${at(bridge, 'capture')}${query({ ...options })}`);
+    const answer = await this.stream(`${at(bridge, 'capture')}${query({ ...options })}`);
     const number = String(answer.headers[CAPTURE_HEADER]);
     return {
       [Symbol.asyncIterator]: () => answer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
@@ -194,7 +201,12 @@ export class Client {
   }
 
   private json<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-    return sendForJson(this.socketPath, method, path, body);
+    const patience = method === 'GET' ? this.patience.look : this.patience.change;
+    return sendForJson({ socketPath: this.socketPath, method, path, body, patience });
+  }
+
+  private stream(path: string): Promise<IncomingMessage> {
+    return sendForStream({ socketPath: this.socketPath, path, patience: this.patience.look });
   }
 }
 
@@ -203,10 +215,10 @@ export class Client {
  * @param socketPath default: TAPBRIDGE_SOCKET, or /run/tapbridge/tapbridge.sock
  * @throws ClientError for a path no socket can have
  */
-export function connect(socketPath: string = process.env['TAPBRIDGE_SOCKET'] || DEFAULT_SOCKET): Client {
+export function connect(socketPath: string = process.env['TAPBRIDGE_SOCKET'] || DEFAULT_SOCKET, patience?: number): Client {
   const problem = socketPathProblem(socketPath);
   if (problem !== undefined) throw new ClientError('invalid', problem, 'name another socket', 0);
-  return new Client(socketPath);
+  return new Client(socketPath, patience);
 }
 
 function at(bridge: string, ...rest: string[]): string {

@@ -1,29 +1,45 @@
 /** Requests over the daemon's socket: one connection each, and every way they can fail as a ClientError. */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
-import { ClientError } from './client-error.js';
+import { ClientError, NoAnswer } from './client-error.js';
 
 const MAX_ANSWER_BYTES = 64 << 20;
 
+export interface Request {
+  socketPath: string;
+  /** Default: GET. */
+  method?: string;
+  path: string;
+  body?: object | undefined;
+  /** Milliseconds until the answer has to begin. */
+  patience: number;
+}
+
 /** The answer as its head came. @throws ClientError when there is none */
-export function send(socketPath: string, method: string, path: string, body?: object): Promise<IncomingMessage> {
+export function send({ socketPath, method = 'GET', path, body, patience }: Request): Promise<IncomingMessage> {
   const text = body === undefined ? undefined : JSON.stringify(body);
   const options: RequestOptions = {
     socketPath,
     method,
     path,
     agent: false,
+    timeout: patience,
     headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
   };
   return new Promise((resolve, reject) => {
-    const sent = httpRequest(options, resolve);
-    sent.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error)));
+    const sent = httpRequest(options, (answer) => {
+      // One that has begun may pause: flows are watched for days.
+      sent.setTimeout(0);
+      resolve(answer);
+    });
+    sent.on('timeout', () => sent.destroy(new NoAnswer(socketPath, patience)));
+    sent.on('error', (error) => reject(error instanceof ClientError ? error : unreachable(socketPath, error)));
     sent.end(text);
   });
 }
 
 /** An answer that goes on. @throws ClientError when it is an error */
-export async function sendForStream(socketPath: string, path: string): Promise<IncomingMessage> {
-  const answer = await send(socketPath, 'GET', path);
+export async function sendForStream(request: Request): Promise<IncomingMessage> {
+  const answer = await send(request);
   if (answer.statusCode !== 200) throw await errorOf(answer);
   return answer;
 }
@@ -33,14 +49,8 @@ export async function sendForStream(socketPath: string, path: string): Promise<I
  * @param answers statuses that are no error, beside those below 300
  * @throws ClientError when it is an error
  */
-export async function sendForJson<Answer>(
-  socketPath: string,
-  method: string,
-  path: string,
-  body?: object,
-  answers: readonly number[] = [],
-): Promise<Answer> {
-  const answer = await send(socketPath, method, path, body);
+export async function sendForJson<Answer>(request: Request, answers: readonly number[] = []): Promise<Answer> {
+  const answer = await send(request);
   const status = answer.statusCode ?? 0;
   if (status >= 300 && !answers.includes(status)) throw await errorOf(answer);
   const text = await textOf(answer);

@@ -2,10 +2,10 @@
  * DEL: best effort, and never an error for what is gone already. Runtimes do not repeat it (podman ignores a failing DEL), so what cannot be done now
  * is left as a note for the daemon.
  */
+import { Client } from '../client/client.js';
 import { ClientError } from '../client/client-error.js';
 import type { Call } from './call.js';
 import { CniError, Code } from './cni-error.js';
-import { within } from './deadline.js';
 import { ipamOf } from './delegate.js';
 import { portNameOf } from './names.js';
 import { removeNote, writeNote } from './note.js';
@@ -35,11 +35,11 @@ export async function releaseAddresses(call: Call, attachment?: { containerId: s
   }
 }
 
-async function detach({ client, environment, network }: Call, port: string, patience: typeof PATIENCE): Promise<void> {
-  const { bridge, state } = network;
+async function detach({ environment, network }: Call, port: string, patience: typeof PATIENCE): Promise<void> {
+  const { bridge, socket, state } = network;
   const attempt = async (millis: number): Promise<unknown> => {
     try {
-      await within(millis, client.detach(bridge, port));
+      await new Client(socket, millis).detach(bridge, port);
     } catch (error) {
       if (!(error instanceof ClientError && error.code === 'not-found')) return error;
     }

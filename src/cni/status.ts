@@ -1,12 +1,12 @@
 /** STATUS: whether an ADD could be served now. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ClientError } from '../client/client-error.js';
+import { Client } from '../client/client.js';
+import { ClientError, NoAnswer } from '../client/client-error.js';
 import { sendForJson } from '../client/requests.js';
 import type { Call } from './call.js';
 import { CniError, Code } from './cni-error.js';
 import { find } from './daemon-error.js';
-import { NoAnswer, within } from './deadline.js';
 import { ipamOf } from './delegate.js';
 import { freeAddresses, readOwnPool } from './own-pool.js';
 import { readSettings } from './settings.js';
@@ -16,7 +16,7 @@ const LONGEST_MILLIS = 5_000;
 
 /** @throws CniError 50, 51, or what the IPAM says */
 export async function status(call: Call, millis = LONGEST_MILLIS): Promise<void> {
-  const { network, environment, client } = call;
+  const { network, environment } = call;
   readSettings(network.fields);
   await checkDaemon(call, millis);
   const { ipam } = network;
@@ -24,10 +24,11 @@ export async function status(call: Call, millis = LONGEST_MILLIS): Promise<void>
     await ipamOf(network, environment)?.run('STATUS');
     return;
   }
+  const client = new Client(network.socket, millis);
   const pool = readOwnPool(ipam.fields, undefined);
-  const bridge = await find(`look for bridge ${network.bridge}`, within(millis, client.getBridge(network.bridge)));
+  const bridge = await find(`look for bridge ${network.bridge}`, client.getBridge(network.bridge));
   if (bridge === undefined) return;
-  const ports = await find(`list the ports of ${network.bridge}`, within(millis, client.listPorts(network.bridge)));
+  const ports = await find(`list the ports of ${network.bridge}`, client.listPorts(network.bridge));
   if (freeAddresses(pool, bridge, ports ?? []) > 0) return;
   throw new CniError(
     Code.notAvailable,
@@ -38,7 +39,7 @@ export async function status(call: Call, millis = LONGEST_MILLIS): Promise<void>
 
 async function checkDaemon({ network }: Call, millis: number): Promise<void> {
   try {
-    await within(millis, sendForJson(network.socket, 'GET', '/healthz'));
+    await sendForJson({ socketPath: network.socket, path: '/healthz', patience: millis });
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
     // It hangs, or is not well; or it ended and has a record: its containers are there, and their frames go nowhere.

@@ -16,6 +16,9 @@ import { checkSubnets } from './networks.js';
 import { checkProgram } from './program.js';
 import { checkSysctls } from './sysctls.js';
 
+/** A daemon that hangs is a finding. */
+const ANSWER_MILLIS = 5000;
+
 export interface Examined {
   socket?: string;
   state: string;
@@ -26,7 +29,7 @@ export interface Examined {
 export async function examine({ socket, state, config, driver }: Examined): Promise<Finding[]> {
   const program = checkProgram();
   const { ranges, findings: configured } = await configuration(config);
-  const daemon = await askDaemon(socket === undefined ? connect() : connect(socket));
+  const daemon = await askDaemon(connect(socket, ANSWER_MILLIS));
   const host = program.binding === null ? { findings: [], links: [] } : lookAtHost(program.binding, daemon, state);
   const named = process.env['DOCKER_HOST'];
   const api = named ? engineSocket('DOCKER_HOST', named) : DOCKER_SOCKET;
