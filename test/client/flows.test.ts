@@ -1,6 +1,5 @@
 /** The client's long answers over a socket: pages, ends, breaks. */
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client } from '../../src/client/client.js';
 import { jsonLines } from '../../src/client/json-lines.js';
@@ -44,11 +43,6 @@ describe('over a socket', () => {
   });
   afterEach(() => server.close());
 
-  async function until(look: () => boolean): Promise<void> {
-    for (let times = 0; times < 500 && !look(); times++) await sleep(10);
-    expect(look()).toBe(true);
-  }
-
   test('many flows arrive, each once, in order', async () => {
     control.flows = 50_000;
     let next = 0;
@@ -65,7 +59,7 @@ describe('over a socket', () => {
       expect(page.length).toBeGreaterThan(0);
       break;
     }
-    await until(() => control.ended === 1);
+    await expect.poll(() => control.ended).toBe(1);
     expect(control.pages).toBeLessThan(64);
   });
 
@@ -95,11 +89,11 @@ describe('over a socket', () => {
       for await (const bunch of watch) events.push(...bunch);
     })();
     control.emit?.([{ event: 'new', flow: madeFlow(1) }]);
-    await until(() => events.length === 1);
+    await expect.poll(() => events.length).toBe(1);
     watch.close();
     await reading;
     expect(events).toEqual([{ event: 'new', flow: madeFlow(1) }]);
-    await until(() => control.watches === 0);
+    await expect.poll(() => control.watches).toBe(0);
   });
 
   test('a watch whose daemon goes is an error', async () => {

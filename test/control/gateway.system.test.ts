@@ -8,7 +8,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Control, type ControlOptions } from '../../src/control/control.js';
 import type { Log } from '../../src/control/log.js';
@@ -82,13 +81,6 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     await control.attach('tb0', { port: name, netns: `/proc/self/fd/${netns.descriptor}`, ip: 'auto' });
   }
 
-  async function until(what: () => unknown): Promise<void> {
-    for (let wait = 0; !what(); wait++) {
-      if (wait > 500) throw new Error(`it did not come: ${what}`);
-      await sleep(10);
-    }
-  }
-
   const uplinks = (control: Control) => control.listUplinks().map(({ interface: name, state }) => `${name} ${state}`);
 
   test('a plain bridge opens no gateway, and has no use for one', async () => {
@@ -131,36 +123,36 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     await control.createBridge({ name: 'tb0', subnet: SUBNET });
     const index = getLink(netlink, 'eth0').index;
     addAddress(netlink, index, '192.0.2.3', 24);
-    await until(() => engine.said('set-uplink').length === 1);
+    await expect.poll(() => engine.said('set-uplink').length).toBe(1);
     expect(engine.last('set-uplink')?.settings.addresses?.map(formatIpv4)).toEqual(['192.0.2.3']);
     removeAddress(netlink, index, '192.0.2.3', 24);
-    await until(() => engine.said('set-uplink').length === 2);
+    await expect.poll(() => engine.said('set-uplink').length).toBe(2);
     setLink(netlink, index, { mtu: 1400 });
-    await until(() => engine.last('set-uplink')?.settings.mtu === 1400);
+    await expect.poll(() => engine.last('set-uplink')?.settings.mtu).toBe(1400);
 
     interfaceWith('eth1', '198.51.100.2', '198.51.100.1', 50);
-    await until(() => control.listUplinks().length === 2);
+    await expect.poll(() => control.listUplinks().length).toBe(2);
     const best = () =>
       engine
         .last('set-routes')
         ?.routes.filter(({ prefix }) => prefix === 0)
         .map(({ uplink }) => uplink);
-    await until(() => best()?.length === 2);
+    await expect.poll(() => best()?.length).toBe(2);
     expect(engine.last('set-routes')?.routes.find(({ metric }) => metric === 50)?.uplink).toBe(1);
     removeRoute(netlink, { destination: 'default', metric: 50 });
-    await until(() => control.listUplinks().length === 1);
+    await expect.poll(() => control.listUplinks().length).toBe(1);
 
     setLink(netlink, index, { up: false });
-    await until(() => engine.said('remove-uplink').length === 2);
+    await expect.poll(() => engine.said('remove-uplink').length).toBe(2);
     expect(uplinks(control)).toEqual([]);
     setLink(netlink, index, { up: true });
     addRoute(netlink, { destination: 'default', gateway: '192.0.2.1', index, metric: 100 });
-    await until(() => uplinks(control)[0] === 'eth0 up');
+    await expect.poll(() => uplinks(control)[0]).toBe('eth0 up');
 
     deleteLink(netlink, index);
-    await until(() => control.listUplinks().length === 0);
+    await expect.poll(() => control.listUplinks().length).toBe(0);
     interfaceWith('eth0', '192.0.2.2', '192.0.2.1', 100);
-    await until(() => uplinks(control)[0] === 'eth0 up');
+    await expect.poll(() => uplinks(control)[0]).toBe('eth0 up');
   });
 
   test('a named one: down, given up by the engine, up again', async () => {
@@ -171,17 +163,17 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     const { index } = getLink(netlink, 'eth0');
     setLink(netlink, index, { up: false });
     engine.tell({ event: 'port-failed', port, errno: ENETDOWN });
-    await until(() => uplinks(control)[0] === 'eth0 down');
+    await expect.poll(() => uplinks(control)[0]).toBe('eth0 down');
     expect(engine.last('set-uplink')?.settings.up).toBe(false);
     setLink(netlink, index, { up: true });
-    await until(() => uplinks(control)[0] === 'eth0 up');
+    await expect.poll(() => uplinks(control)[0]).toBe('eth0 up');
     expect(engine.said('remove-uplink')).toHaveLength(1);
     expect(engine.said('add-uplink').map(({ port }) => port)).toEqual([port, port]);
     deleteLink(netlink, index);
-    await until(() => control.listUplinks().length === 0);
-    await until(() => engine.last('set-gateway')?.settings?.uplink === MAX_UPLINKS);
+    await expect.poll(() => control.listUplinks().length).toBe(0);
+    await expect.poll(() => engine.last('set-gateway')?.settings?.uplink).toBe(MAX_UPLINKS);
     interfaceWith('eth0', '192.0.2.2', null, 0);
-    await until(() => engine.last('set-gateway')?.settings?.uplink !== MAX_UPLINKS);
+    await expect.poll(() => engine.last('set-gateway')?.settings?.uplink !== MAX_UPLINKS).toBe(true);
     expect(uplinks(control)).toEqual(['eth0 up']);
   });
 
@@ -240,7 +232,7 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     await control.createBridge({ name: 'tb0', subnet: SUBNET });
     expect(control.listUplinks()).toEqual([]);
     delete engine.refusals['add-uplink'];
-    await until(() => control.listUplinks().length === 1);
+    await expect.poll(() => control.listUplinks().length).toBe(1);
   });
 
   test('an uplink is shared, goes with the last bridge, and comes again', async () => {
@@ -268,9 +260,9 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     const { index } = getLink(netlink, 'eth0');
     addAddress(netlink, index, '10.88.0.77', 16);
     const told = () => said.filter((message) => message.includes('overlaps'));
-    await until(() => told().length > 0);
+    await expect.poll(() => told().length > 0).toBe(true);
     setLink(netlink, index, { mtu: 1400 });
-    await until(() => engine.last('set-uplink')?.settings.mtu === 1400);
+    await expect.poll(() => engine.last('set-uplink')?.settings.mtu).toBe(1400);
     expect(told()).toEqual([
       '10.88.0.77/16 of uplink eth0 overlaps 10.88.0.0/24 of bridge tb0: the containers stay reachable, hosts of the same addresses outside are not',
     ]);
@@ -382,7 +374,7 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     const tcp = () => engine.said('set-reserved').findLast(({ protocol }) => protocol === 'tcp')?.ports;
     expect(tcp()).toContain(17_000);
     server.close();
-    await until(() => tcp()?.includes(17_000) === false);
+    await expect.poll(() => tcp()?.includes(17_000)).toBe(false);
   });
 
   test('restored: settings, publishes; a host port that is taken meanwhile is a warning, and taken when it is free', async () => {
@@ -411,7 +403,7 @@ describeSystem('the control plane of the gateway', ['root', 'tap', 'bpf'], () =>
     ]);
     expect(said.some((message) => message.startsWith('publish 8080/tcp has no listener'))).toBe(true);
     server.close();
-    await until(() => control.listPublishes().every(({ listening }) => listening));
+    await expect.poll(() => control.listPublishes().every(({ listening }) => listening)).toBe(true);
     store.close();
   });
 

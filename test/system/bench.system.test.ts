@@ -33,10 +33,6 @@ function leftNamespaces(): string[] {
   });
 }
 
-async function until(what: () => boolean): Promise<void> {
-  while (!what()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number);
 }
@@ -82,7 +78,8 @@ describeSystem('bench', ['root', 'tap'], () => {
     });
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
     // One round is measured, and a trial of the next one runs.
-    await until(() => said.includes('round 1 of 100') && childrenOf(child.pid ?? 0).length > 0);
+    const runs = () => said.includes('round 1 of 100') && childrenOf(child.pid ?? 0).length > 0;
+    await expect.poll(runs, { timeout: 60_000 }).toBe(true);
     const [trial] = childrenOf(child.pid ?? 0);
     child.kill('SIGINT');
     expect(await ended).toBe(130);

@@ -235,7 +235,7 @@ describeSystem('forwarding between kernels', ['tap'], () => {
     const c = await attach('tap');
     expect([await pings(a, B), await pings(a, C)]).toEqual([3, 3]);
     await b.close();
-    await until(() => events.some(({ event }) => event === 'port-failed'));
+    await expect.poll(() => events.some(({ event }) => event === 'port-failed')).toBe(true);
     expect(events.filter(({ event }) => event === 'port-failed')).toMatchObject([{ port: 1 }]);
     expect(await pings(a, C)).toBe(3);
     await thread.call('remove-port', { port: 1 });
@@ -253,7 +253,7 @@ describeSystem('forwarding between kernels', ['tap'], () => {
     expect((await flood).received).toBe(0);
     expect(counters(2).tx_port_down).toBeGreaterThan(0);
     setLink(c.namespace.netlink, getLink(c.namespace.netlink, 'eth0').index, { up: true });
-    await until(async () => (await pings(a, C)) === 3);
+    await expect.poll(() => pings(a, C)).toBe(3);
   });
 
   test('a reader that never reads: its flood is its own loss, a stream between the others is whole', async () => {
@@ -309,15 +309,4 @@ function linesOf(program: ChildProcess): () => Promise<string> {
     }
     return lines.shift() as string;
   };
-}
-
-/** Waits for something that is bound to happen. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 200; turn++) {
-    if (await condition()) {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error('it did not happen');
 }
