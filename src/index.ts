@@ -6,7 +6,7 @@ export { Bridge, type BridgeOptions } from './bridge/bridge.js';
 export { EntryKind, type FdbEntry } from './bridge/fdb.js';
 export type { NeighborEntry } from './bridge/neighbor-table.js';
 export { type Capture, Client, connect, type FlowWatch } from './client/client.js';
-export { ClientError } from './client/client-error.js';
+export { ClientError, NoAnswer } from './client/client-error.js';
 export { type PcapngEvent, PcapngReader } from './client/pcapng-reader.js';
 export type { CaptureSession } from './control/capture-session.js';
 export { Control, type ControlOptions } from './control/control.js';

@@ -6,6 +6,8 @@ import { exitStatus, failureLine } from './failure.js';
 export interface ClientOptions {
   socket?: string;
   json?: boolean;
+  /** Of the client, milliseconds. */
+  patience?: number;
 }
 
 /** Makes a command that talks to the daemon. */
@@ -29,6 +31,6 @@ export async function run(doing: string, action: () => Promise<void>): Promise<v
 export function withClient(doing: string, options: ClientOptions, action: (client: Client) => Promise<void>): Promise<void> {
   return run(doing, async () => {
     const { connect } = await import('../client/client.js');
-    await action(connect(options.socket));
+    await action(connect(options.socket, options.patience));
   });
 }

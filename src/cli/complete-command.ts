@@ -13,6 +13,8 @@ export type Kind = (typeof KINDS)[number];
 /** Where the kernel lists them, for whoever asks; the loopback is nobody's uplink or port. */
 const INTERFACES = '/sys/class/net';
 const LOOPBACK = 'lo';
+/** Somebody has pressed Tab and waits. */
+const PATIENCE_MILLIS = 1000;
 
 export function completeCommand(): Command {
   return clientCommand('complete', 'print names, one a line, for completion scripts')
@@ -21,7 +23,9 @@ export function completeCommand(): Command {
     .action((kind: Kind, bridge: string | undefined, options: ClientOptions) => {
       // The interfaces are known without a daemon.
       if (kind === 'interfaces') return run('complete', () => printNames(interfaces()));
-      return withClient('complete', options, async (client) => printNames(await namesOf(client, kind, bridge)));
+      return withClient('complete', { ...options, patience: PATIENCE_MILLIS }, async (client) =>
+        printNames(await namesOf(client, kind, bridge)),
+      );
     });
 }
 

@@ -51,7 +51,7 @@ export interface FlowWatch extends AsyncIterable<FlowEvent[]> {
   close(): void;
 }
 
-/** Milliseconds until an answer has to begin. What is only looked at is known at once; a change waits for those before it. */
+/** Milliseconds until an answer has to begin. Looking takes a second or two at most; a change waits for those before it, and so does a capture. */
 const PATIENCE = { look: 10_000, change: 120_000 };
 
 export class Client {
@@ -191,7 +191,7 @@ export class Client {
 
   /** Resolves once the capture runs. */
   async capture(bridge: string, options: CaptureOptions = {}): Promise<Capture> {
-    const answer = await this.stream(`${at(bridge, 'capture')}${query({ ...options })}`);
+    const answer = await this.stream(`${at(bridge, 'capture')}${query({ ...options })}`, this.patience.change);
     const number = String(answer.headers[CAPTURE_HEADER]);
     return {
       [Symbol.asyncIterator]: () => answer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
@@ -205,14 +205,15 @@ export class Client {
     return sendForJson({ socketPath: this.socketPath, method, path, body, patience });
   }
 
-  private stream(path: string): Promise<IncomingMessage> {
-    return sendForStream({ socketPath: this.socketPath, path, patience: this.patience.look });
+  private stream(path: string, patience = this.patience.look): Promise<IncomingMessage> {
+    return sendForStream({ socketPath: this.socketPath, path, patience });
   }
 }
 
 /**
  * A client of the daemon at a socket; connects with each request.
  * @param socketPath default: TAPBRIDGE_SOCKET, or /run/tapbridge/tapbridge.sock
+ * @param patience milliseconds until an answer has to begin; default: 10 s, and 120 s for changes
  * @throws ClientError for a path no socket can have
  */
 export function connect(socketPath: string = process.env['TAPBRIDGE_SOCKET'] || DEFAULT_SOCKET, patience?: number): Client {

@@ -4,7 +4,7 @@ import { ClientError, NoAnswer } from './client-error.js';
 
 const MAX_ANSWER_BYTES = 64 << 20;
 
-export interface Request {
+export interface ApiRequest {
   socketPath: string;
   /** Default: GET. */
   method?: string;
@@ -15,7 +15,7 @@ export interface Request {
 }
 
 /** The answer as its head came. @throws ClientError when there is none */
-export function send({ socketPath, method = 'GET', path, body, patience }: Request): Promise<IncomingMessage> {
+function send({ socketPath, method = 'GET', path, body, patience }: ApiRequest): Promise<IncomingMessage> {
   const text = body === undefined ? undefined : JSON.stringify(body);
   const options: RequestOptions = {
     socketPath,
@@ -26,19 +26,25 @@ export function send({ socketPath, method = 'GET', path, body, patience }: Reque
     headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
   };
   return new Promise((resolve, reject) => {
+    let answered = false;
     const sent = httpRequest(options, (answer) => {
+      answered = true;
       // One that has begun may pause: flows are watched for days.
       sent.setTimeout(0);
       resolve(answer);
     });
-    sent.on('timeout', () => sent.destroy(new NoAnswer(socketPath, patience)));
+    // When this process was stopped meanwhile, the timer comes first and the answer behind it.
+    const giveUp = () => {
+      if (!answered) sent.destroy(new NoAnswer(socketPath, patience));
+    };
+    sent.on('timeout', () => setImmediate(giveUp));
     sent.on('error', (error) => reject(error instanceof ClientError ? error : unreachable(socketPath, error)));
     sent.end(text);
   });
 }
 
 /** An answer that goes on. @throws ClientError when it is an error */
-export async function sendForStream(request: Request): Promise<IncomingMessage> {
+export async function sendForStream(request: ApiRequest): Promise<IncomingMessage> {
   const answer = await send(request);
   if (answer.statusCode !== 200) throw await errorOf(answer);
   return answer;
@@ -49,7 +55,7 @@ export async function sendForStream(request: Request): Promise<IncomingMessage> 
  * @param answers statuses that are no error, beside those below 300
  * @throws ClientError when it is an error
  */
-export async function sendForJson<Answer>(request: Request, answers: readonly number[] = []): Promise<Answer> {
+export async function sendForJson<Answer>(request: ApiRequest, answers: readonly number[] = []): Promise<Answer> {
   const answer = await send(request);
   const status = answer.statusCode ?? 0;
   if (status >= 300 && !answers.includes(status)) throw await errorOf(answer);

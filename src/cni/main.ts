@@ -41,7 +41,7 @@ try {
   watchdog.unref();
   const answer = await run(readEnvironment(process.env));
   if (answer !== undefined) print(answer);
-  // A request that was given up would keep the process.
+  // One of several requests may still wait for its answer, and would keep the process.
   process.exit(0);
 } catch (error) {
   end(error);

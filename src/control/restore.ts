@@ -6,7 +6,8 @@
  * The engine reads no port before all are there: a container that asks for the MAC of one that is attached next would ask in vain, and not again for a second
  * (what was asked in vain all the same: ask-again.ts).
  * Invariants: until all is done the record on disk says what it said, so that a crash in between forgets nothing; bridges and ports get the numbers they
- * had, since flows that survived name them; what cannot be restored is dropped with a warning, its interface, publishes and entries with it.
+ * had, since flows that survived name them; what cannot be restored is dropped with a warning, its interface, publishes and entries with it;
+ * a static entry that only the engine refuses stays on record.
  */
 import { SystemError } from '../native/system-error.js';
 import { deleteLink, listLinks } from '../netlink/link.js';

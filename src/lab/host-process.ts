@@ -139,7 +139,7 @@ function taken<Key, Value>(prepared: Map<Key, Value>, at: Key): Value {
 }
 
 async function ping(options: PingOptions): Promise<PingResult> {
-  const { address, count, payload = 56, intervalMillis = 0, timeoutMillis = 1000 } = options;
+  const { address, count, payload = 56, intervalMillis = 0, timeoutMillis = 3000 } = options;
   const rttMicros: number[] = [];
   for (let sequence = 1; sequence <= count; sequence++) {
     if (sequence > 1 && intervalMillis > 0) await sleep(intervalMillis);

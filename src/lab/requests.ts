@@ -18,7 +18,7 @@ export interface PingOptions {
   payload?: number;
   /** Pause between two echoes; 0: the next one follows its answer. Default 0. */
   intervalMillis?: number;
-  /** Default 1000. */
+  /** Default 3000: an ARP request that is lost is repeated after a second. */
   timeoutMillis?: number;
 }
 

@@ -9,7 +9,7 @@ import { connect, createServer, type Server, type Socket as TcpSocket } from 'no
 
 const ANY = '0.0.0.0';
 const HELD_MESSAGES = 1024;
-const HEAR_MILLIS = 2000;
+const HEAR_MILLIS = 5000;
 
 /** One message, the end of a stream (`text` empty, `ended`), or the error the kernel reported (`error`, e.g. ECONNREFUSED). */
 export interface Heard {

@@ -25,15 +25,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function serve(listener: RequestListener): Promise<Client> {
+async function serve(listener: RequestListener, patience?: number): Promise<Client> {
   server = createServer(listener);
   await new Promise<void>((resolve) => server?.listen(socket, resolve));
-  return new Client(socket, PATIENCE);
+  return new Client(socket, patience);
 }
 
 test('one that hangs: an error that says so, and the connection ends', async () => {
   let closed = 0;
-  const client = await serve((request) => request.on('close', () => closed++));
+  const client = await serve((request) => request.on('close', () => closed++), PATIENCE);
   const asked = [client.listBridges(), client.removeBridge('tb0'), client.watchFlows('tb0'), client.health()];
   for (const each of await Promise.allSettled(asked)) {
     expect(each).toMatchObject({ reason: new NoAnswer(socket, PATIENCE) });
@@ -45,8 +45,8 @@ test('one that hangs: an error that says so, and the connection ends', async () 
 test('an answer that has begun may take its time', async () => {
   const client = await serve((_, response) => {
     response.writeHead(200).flushHeaders();
-    setTimeout(() => response.end('[]'), 3 * PATIENCE);
-  });
+    setTimeout(() => response.end('[]'), 1500);
+  }, 1000);
   expect(await client.listBridges()).toEqual([]);
 });
 
@@ -63,6 +63,6 @@ test('none, and one that ends instead of an answer', async () => {
 });
 
 test('tapbridge doctor: one that hangs is a finding', async () => {
-  const { findings } = await askDaemon(await serve(() => {}));
+  const { findings } = await askDaemon(await serve(() => {}, PATIENCE));
   expect(findings).toMatchObject([{ status: 'fail', found: new NoAnswer(socket, PATIENCE).message }]);
 });

@@ -230,10 +230,12 @@ describeSystem('cni: the plugin with a daemon', ['bpf', 'tap', 'named-netns', 't
       plugin.stdin?.end(JSON.stringify(config()));
       await sleep(millis);
       plugin.kill('SIGKILL');
-      // What the daemon was asked for it finishes.
-      await sleep(200);
-      await ask('DEL', config());
-      expect([await ports(), leased(), a.interfaces().length]).toEqual([[], [], 1]);
+      // What the daemon and the IPAM plugin were asked for they finish.
+      const left = async () => {
+        await ask('DEL', config());
+        return [await ports(), leased(), a.interfaces().length];
+      };
+      await expect.poll(left).toEqual([[], [], 1]);
     }
   });
 

@@ -19,7 +19,6 @@ import { HereAndThere } from './here-and-there.js';
 const { EMFILE } = constants.errno;
 const HOST_PORT = 0;
 const CONTAINER_PORT = 1;
-/** A look, and some. */
 
 describeSystem('ports the engine gave up', ['root', 'tap'], () => {
   let both: HereAndThere;

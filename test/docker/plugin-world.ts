@@ -170,7 +170,7 @@ export class PluginWorld {
     return this.ask(`IpamDriver.${method}`, body);
   }
 
-  /** Sends a call and breaks the connection once `when` has happened; until the server has seen it. */
+  /** Sends a call and breaks the connection once `when` has happened; until the server has seen it. No other call begins meanwhile. */
   breakDuring(name: string, body: object, when: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.server.once('connection', (socket) => socket.once('close', () => resolve()));

@@ -26,7 +26,7 @@ describeSystem('the drivers under dockerd', ['bpf', 'tap', 'docker'], () => {
   const once = (network: string, options: readonly string[], ...command: string[]) =>
     world.engine.ask('run', '--rm', '--network', network, ...options, IMAGE, ...command);
   const pings = async (container: string, address: string) =>
-    (await world.engine.docker('exec', container, 'ping', '-c', '1', '-W', '1', address)).status === 0;
+    (await world.engine.docker('exec', container, 'ping', '-c', '1', '-W', '3', address)).status === 0;
   const bridges = async () => (await world.daemon.client.listBridges()).map(({ name }) => name);
 
   test('options that cannot be are refused by name, and nothing is made', async () => {

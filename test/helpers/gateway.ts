@@ -63,7 +63,7 @@ export async function askUdp(
   client: LabHost,
   to: { address: string; port: number },
   server: { host: LabHost; socket: number },
-  { text = 'question', reply = `answer to ${text}`, socket, waitMillis = 2000 }: AskOptions = {},
+  { text = 'question', reply = `answer to ${text}`, socket, waitMillis = 5000 }: AskOptions = {},
 ): Promise<Exchange> {
   const own = socket ?? (await client.request('udp-open', {})).socket;
   try {

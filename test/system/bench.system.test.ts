@@ -79,7 +79,7 @@ describeSystem('bench', ['root', 'tap'], () => {
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
     // One round is measured, and a trial of the next one runs.
     const runs = () => said.includes('round 1 of 100') && childrenOf(child.pid ?? 0).length > 0;
-    await expect.poll(runs, { timeout: 60_000 }).toBe(true);
+    await expect.poll(runs, { timeout: 45_000 }).toBe(true);
     const [trial] = childrenOf(child.pid ?? 0);
     child.kill('SIGINT');
     expect(await ended).toBe(130);

@@ -119,7 +119,7 @@ describeSystem('integrity through tapbridge', ['root', 'tap', 'tool:ethtool'], (
   ): Promise<DelayReport> {
     const common = { port: PORT, flows, payloadBytes, integrity: true };
     await to.request('traffic-udp-bind', { port: PORT });
-    const receiving = to.request('traffic-udp-receive', { ...common, startMillis: 5000, idleMillis: 300, limitMillis: 15_000 });
+    const receiving = to.request('traffic-udp-receive', { ...common, startMillis: 5000, idleMillis: 1000, limitMillis: 15_000 });
     const load = { burst: 64, durationMillis: 15_000, frames: DATAGRAMS, framesPerSecond: 0 };
     await from.request('traffic-udp-send', { ...common, address, ...load });
     return receiving;

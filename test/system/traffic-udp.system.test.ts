@@ -11,7 +11,7 @@ const A = '198.18.0.1';
 const B = '198.18.0.2';
 const PORT = 5001;
 const CLEAN = { missing: 0, reordered: 0, duplicated: 0, foreign: 0, corrupt: 0, dropped: 0 };
-const WAITING = { startMillis: 5000, idleMillis: 300, limitMillis: 20_000 };
+const WAITING = { startMillis: 5000, idleMillis: 1000, limitMillis: 20_000 };
 const LOAD = { burst: 64, durationMillis: 20_000, frames: 20_000, framesPerSecond: 50_000 };
 
 let lab: Lab;
@@ -138,7 +138,7 @@ describeSystem('traffic: udp', ['root', 'tool:tcpdump'], () => {
 
   test('questions: each has its answer and its delay', async () => {
     await b.request('traffic-udp-echo-bind', { port: PORT });
-    const echo = b.request('traffic-udp-echo', { port: PORT, startMillis: 5000, idleMillis: 200 });
+    const echo = b.request('traffic-udp-echo', { port: PORT, startMillis: 5000, idleMillis: 1000 });
     const asked = await a.request('traffic-udp-ask', {
       address: B,
       port: PORT,

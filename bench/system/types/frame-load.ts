@@ -7,7 +7,7 @@ import { BURST, type LoadResult, loadResult, nextToken } from './udp-load.js';
 
 const IFNAME = 'eth0';
 const START_MILLIS = 3000;
-const IDLE_MILLIS = 100;
+const IDLE_MILLIS = 300;
 /** "64" with the frame check sequence. */
 export const SMALL_FRAME_BYTES = 60;
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';

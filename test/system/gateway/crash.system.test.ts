@@ -15,6 +15,7 @@ const HOST = '10.0.0.1';
 const OUTSIDE = '10.0.0.2';
 /** So long that a stream runs when the daemon is killed, and still does when it is back. */
 const BYTES = 1_500_000_000;
+const LONG = { timeout: 60_000 };
 const RUNNING_BYTES = 1_000_000;
 
 interface Stream {
@@ -79,7 +80,7 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     ['out', () => begin(web, outside, OUTSIDE, 6000)],
     ['in, published', () => begin(outside, web, HOST, 8080, 5000)],
     ['from a container to a published port', () => begin(db, web, HOST, 8080, 5000)],
-  ])('a stream %s goes on', async (_name, start) => {
+  ])('a stream %s goes on', LONG, async (_name, start) => {
     await daemon.client.flushFlows('tb0');
     const stream = await start();
     expect(await eventually(async () => (await progress()).some((bytes) => bytes > RUNNING_BYTES))).toBe(true);
@@ -88,7 +89,7 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     expect(await end(stream)).toMatchObject({ bytes: BYTES, intact: true });
   });
 
-  test('so it does when the daemon was told to end and to keep what there is', async () => {
+  test('so it does when the daemon was told to end and to keep what there is', LONG, async () => {
     await restart('SIGKILL', '--on-stop', 'keep');
     const stream = await begin(web, outside, OUTSIDE, 6001);
     expect(await eventually(async () => (await progress()).some((bytes) => bytes > RUNNING_BYTES))).toBe(true);
@@ -97,7 +98,7 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     expect(await end(stream)).toMatchObject({ bytes: BYTES, intact: true });
   });
 
-  test('so it does with the classic guard, and from one guard to the other', async () => {
+  test('so it does with the classic guard, and from one guard to the other', LONG, async () => {
     const config = join(daemon.folder, 'classic.yaml');
     writeFileSync(config, 'nat: { guard: classic }\n');
     await restart('SIGKILL', '--config', config);
@@ -109,7 +110,7 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     expect(await end(stream)).toMatchObject({ bytes: BYTES, intact: true });
   });
 
-  test('a stream between containers goes on', async () => {
+  test('a stream between containers goes on', LONG, async () => {
     const stream = await begin(db, web, '10.88.0.10', 7000);
     const counters = async () => (await daemon.client.getPort('tb0', 'web')).txBytes;
     const before = await counters();
@@ -167,9 +168,12 @@ describeSystem('a daemon killed under load', ['root', 'tap', 'bpf', 'named-netns
     await hear();
     expect(refusals).toEqual([]);
     await daemon.client.unpublish('tb0', { hostPort: 8053, protocol: 'udp' });
-    await say();
-    await hear();
-    expect(refusals.join()).toContain('ECONNREFUSED');
+    const refused = async () => {
+      await say();
+      await hear();
+      return refusals.join();
+    };
+    await expect.poll(refused).toContain('ECONNREFUSED');
     await daemon.client.detach('tb0', 'late');
   });
 

@@ -41,7 +41,7 @@ describeGateways('uplink', { checksums: 'checked' }, (lab) => {
     lab().setUplink(true);
     expect(await eventually(reaches)).toBe(true);
     await c1.request('say', { socket: own.socket, text: 'still here?' });
-    const heard = await far.request('hear', { socket: accepted?.socket ?? 0, timeoutMillis: 1000 });
+    const heard = await far.request('hear', { socket: accepted?.socket ?? 0, timeoutMillis: 5000 });
     expect(heard?.text).toBe('still here?');
     await c1.request('shut', { socket: own.socket });
     await far.request('shut', { socket: listener.socket });
