@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Removal } from '../../src/conntrack/flow-layout.js';
 import { TIMEOUT_CLASSES, TIMEOUTS_KERNEL, TIMEOUTS_RFC } from '../../src/conntrack/timeouts.js';
-import { BRIDGE_ZONE, icmpFrom, Rig, rawFrom, segment, UPLINK, udpFrom } from './rig.js';
+import { BRIDGE_ZONE, type Datagram, icmpFrom, Rig, rawFrom, segment, UPLINK, udpFrom } from './rig.js';
 
 const INWARD = BRIDGE_ZONE | (UPLINK << 16);
 
@@ -13,102 +13,44 @@ describe('D.3: timeouts', () => {
     }
   });
 
+  const sends =
+    (...all: Datagram[]) =>
+    (rig: Rig) => {
+      for (const made of all) rig.send(made);
+    };
+  const established =
+    (...all: Datagram[]) =>
+    (rig: Rig) => {
+      rig.establish();
+      sends(...all)(rig);
+    };
+  const SYN = segment('client', 'S', { seq: 1000 });
+  const FIN = segment('client', 'FA', { seq: 1001, ack: 5001 });
+  const FIN_BACK = segment('server', 'FA', { seq: 5001, ack: 1002 });
+  const stream = (rig: Rig) => {
+    sends(udpFrom('client'), udpFrom('server'))(rig);
+    rig.seconds += 3;
+    rig.send(udpFrom('client'));
+  };
+
   /** What brings a flow into a class, and the seconds of the profiles. */
   const cases: [string, rfc: number, kernel: number, (rig: Rig) => void][] = [
-    ['tcpSynSent', 240, 120, (rig) => rig.send(segment('client', 'S', { seq: 1000 }))],
-    [
-      'tcpSynSent2',
-      240,
-      120,
-      (rig) => {
-        rig.send(segment('client', 'S', { seq: 1000 }));
-        rig.send(segment('server', 'S', { seq: 5000 }));
-      },
-    ],
-    [
-      'tcpSynRecv',
-      240,
-      60,
-      (rig) => {
-        rig.send(segment('client', 'S', { seq: 1000 }));
-        rig.send(segment('server', 'SA', { seq: 5000, ack: 1001 }));
-      },
-    ],
-    ['tcpEstablished', 432_000, 432_000, (rig) => rig.establish()],
-    ['tcpPickedUp', 300, 300, (rig) => rig.send(segment('client', 'A'))],
-    [
-      'tcpFinWait',
-      7440,
-      120,
-      (rig) => {
-        rig.establish();
-        rig.send(segment('client', 'FA', { seq: 1001, ack: 5001 }));
-      },
-    ],
-    [
-      'tcpCloseWait',
-      7440,
-      60,
-      (rig) => {
-        rig.establish();
-        rig.send(segment('client', 'FA', { seq: 1001, ack: 5001 }));
-        rig.send(segment('server', 'A', { seq: 5001, ack: 1002 }));
-      },
-    ],
-    [
-      'tcpLastAck',
-      240,
-      30,
-      (rig) => {
-        rig.establish();
-        rig.send(segment('client', 'FA', { seq: 1001, ack: 5001 }));
-        rig.send(segment('server', 'FA', { seq: 5001, ack: 1002 }));
-      },
-    ],
-    [
-      'tcpTimeWait',
-      120,
-      120,
-      (rig) => {
-        rig.establish();
-        rig.send(segment('client', 'FA', { seq: 1001, ack: 5001 }));
-        rig.send(segment('server', 'FA', { seq: 5001, ack: 1002 }));
-        rig.send(segment('client', 'A', { seq: 1002, ack: 5002 }));
-      },
-    ],
-    [
-      'tcpClose',
-      240,
-      10,
-      (rig) => {
-        rig.establish();
-        rig.send(segment('client', 'R', { seq: 1001 }));
-      },
-    ],
-    ['udpUnreplied', 300, 30, (rig) => rig.send(udpFrom('client'))],
-    [
-      'udpStream',
-      300,
-      120,
-      (rig) => {
-        rig.send(udpFrom('client'));
-        rig.send(udpFrom('server'));
-        rig.seconds += 3;
-        rig.send(udpFrom('client'));
-      },
-    ],
-    ['icmpQuery', 60, 30, (rig) => rig.send(icmpFrom('client', 8))],
-    ['greUnreplied', 30, 30, (rig) => rig.send(rawFrom('client', 47))],
-    [
-      'greStream',
-      180,
-      180,
-      (rig) => {
-        rig.send(rawFrom('client', 47));
-        rig.send(rawFrom('server', 47));
-      },
-    ],
-    ['generic', 600, 600, (rig) => rig.send(rawFrom('client', 253))],
+    ['tcpSynSent', 240, 120, sends(SYN)],
+    ['tcpSynSent2', 240, 120, sends(SYN, segment('server', 'S', { seq: 5000 }))],
+    ['tcpSynRecv', 240, 60, sends(SYN, segment('server', 'SA', { seq: 5000, ack: 1001 }))],
+    ['tcpEstablished', 432_000, 432_000, established()],
+    ['tcpPickedUp', 300, 300, sends(segment('client', 'A'))],
+    ['tcpFinWait', 7440, 120, established(FIN)],
+    ['tcpCloseWait', 7440, 60, established(FIN, segment('server', 'A', { seq: 5001, ack: 1002 }))],
+    ['tcpLastAck', 240, 30, established(FIN, FIN_BACK)],
+    ['tcpTimeWait', 120, 120, established(FIN, FIN_BACK, segment('client', 'A', { seq: 1002, ack: 5002 }))],
+    ['tcpClose', 240, 10, established(segment('client', 'R', { seq: 1001 }))],
+    ['udpUnreplied', 300, 30, sends(udpFrom('client'))],
+    ['udpStream', 300, 120, stream],
+    ['icmpQuery', 60, 30, sends(icmpFrom('client', 8))],
+    ['greUnreplied', 30, 30, sends(rawFrom('client', 47))],
+    ['greStream', 180, 180, sends(rawFrom('client', 47), rawFrom('server', 47))],
+    ['generic', 600, 600, sends(rawFrom('client', 253))],
   ];
 
   for (const [name, rfc, kernel, reach] of cases) {

@@ -3,7 +3,7 @@ import { openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { describeSystem } from '../helpers/requirements.js';
-import { Bench, binding, frame, joined, Kind, Network, PLAIN } from './lab.js';
+import { Bench, binding, frame, joined, Kind, Network, PLAIN, SMALL_OPTIONS } from './lab.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
@@ -12,20 +12,12 @@ describeSystem('BurstIo given garbage', ['root', 'tap'], () => {
   const others = [undefined, null, '1', {}, [], Symbol('x'), 1n, true, () => 0];
 
   test('options: RangeError or TypeError, nothing leaks', () => {
-    const good = {
-      arenaBytes: 1 << 20,
-      receiveBytes: 1 << 19,
-      batchFrames: 8,
-      receiveFrames: 8,
-      batchBytes: 1 << 19,
-      burstFrames: 8,
-      transmitWords: 64,
-      maxPorts: 4,
-    };
-    new binding.BurstIo(good).close();
-    for (const name of Object.keys(good)) {
+    new binding.BurstIo(SMALL_OPTIONS).close();
+    for (const name of Object.keys(SMALL_OPTIONS)) {
       for (const value of [...numbers, ...others, 0, 2 ** 31 - 1]) {
-        expect(() => new binding.BurstIo({ ...good, [name]: value } as never), `${name}: ${String(value)}`).toThrow(/BurstIo/);
+        expect(() => new binding.BurstIo({ ...SMALL_OPTIONS, [name]: value } as never), `${name}: ${String(value)}`).toThrow(
+          /BurstIo/,
+        );
       }
     }
     for (const value of [...others.filter((each) => typeof each !== 'object' || each === null), 1]) {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addAddress } from '../../src/netlink/address.js';
 import { getLink } from '../../src/netlink/link.js';
 import { describeSystem } from '../helpers/requirements.js';
-import { addonPath, binding, inside, Network, OFFLOADS, OPTIONS } from './lab.js';
+import { addonPath, binding, inside, Network, OFFLOADS, OPTIONS, SMALL_OPTIONS } from './lab.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
@@ -118,16 +118,7 @@ describeSystem('environments', ['root', 'tap'], () => {
 
   test('closing gives the memory back, also when views on it are kept', async () => {
     const gibibytes = (): number => Number(/^VmSize:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]) / 2 ** 20;
-    const options = {
-      arenaBytes: 2 ** 30,
-      receiveBytes: 2 ** 20,
-      batchFrames: 8,
-      receiveFrames: 8,
-      batchBytes: 1 << 19,
-      burstFrames: 8,
-      transmitWords: 64,
-      maxPorts: 4,
-    };
+    const options = { ...SMALL_OPTIONS, arenaBytes: 2 ** 30 };
     const views: Uint8Array[] = [];
     const before = gibibytes();
     for (let round = 0; round < 8; round++) {

@@ -30,6 +30,18 @@ export const OPTIONS: BurstIoOptions = {
   maxPorts: 70,
 };
 
+/** Of a BurstIo that moves next to nothing. */
+export const SMALL_OPTIONS: BurstIoOptions = {
+  arenaBytes: 1 << 20,
+  receiveBytes: 1 << 19,
+  batchFrames: 8,
+  receiveFrames: 8,
+  batchBytes: 1 << 19,
+  burstFrames: 8,
+  transmitWords: 64,
+  maxPorts: 4,
+};
+
 export function hereIs(): string {
   return readlinkSync('/proc/thread-self/ns/net');
 }

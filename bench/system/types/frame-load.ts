@@ -3,11 +3,9 @@ import type { LabHost } from '../../../dist/lab/lab-host.js';
 import type { MacRange } from '../../../dist/lab/traffic.js';
 import type { SparePort } from '../driver.js';
 import type { Trial } from '../type.js';
-import { BURST, type LoadResult, loadResult, nextToken } from './udp-load.js';
+import { BURST, IDLE_MILLIS, type LoadResult, loadResult, nextToken, START_MILLIS } from './udp-load.js';
 
 const IFNAME = 'eth0';
-const START_MILLIS = 3000;
-const IDLE_MILLIS = 300;
 /** "64" with the frame check sequence. */
 export const SMALL_FRAME_BYTES = 60;
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';

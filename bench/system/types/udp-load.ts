@@ -7,9 +7,10 @@ import { isTold } from '../../statistics.js';
 import type { DelayBuckets, Trial } from '../type.js';
 
 const PORT = 5001;
-const START_MILLIS = 3000;
-/** Silence after which nothing more is on its way. */
-const IDLE_MILLIS = 100;
+/** How long a sink waits for the first one. */
+export const START_MILLIS = 3000;
+/** Silence after which nothing more is on its way: the sink ends, and `loadResult` knows it. */
+export const IDLE_MILLIS = 100;
 /** The sender's own address. */
 const OWN_SOURCE = '0.0.0.0';
 /** Datagrams a system call. */
